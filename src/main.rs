@@ -1,0 +1,2 @@
+//! The `jivchat` binary.
+fn main() {}
