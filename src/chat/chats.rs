@@ -126,7 +126,7 @@ impl Service {
                     chat,
                     blocked_by: after.blocked_by.clone(),
                     participants: after.participants.clone(),
-                    origin: caller.origin,
+                    by: caller,
                 };
                 announce(tx, &events, event);
                 Ok::<_, Error>((Gatherer::new(tx, after)?.chat()?, blocks))

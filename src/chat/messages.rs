@@ -204,7 +204,7 @@ impl Service {
                     message: sent,
                     participants,
                     unread,
-                    origin: caller.origin,
+                    by: caller,
                 };
                 announce(tx, &events, event);
                 Ok(Sent {
@@ -241,7 +241,7 @@ impl Service {
                     message: id,
                     participants,
                     unread,
-                    origin: caller.origin,
+                    by: caller,
                 };
                 announce(tx, &events, event);
                 Ok(orphan)
