@@ -137,13 +137,6 @@ impl SimulatedDisk {
         node.versions = vec![node.now.clone()];
     }
 
-    /// Lets a test lose a segment.
-    pub(super) fn lose(&self, number: u64) {
-        let mut machine = self.0.borrow_mut();
-        machine.names.remove(&number);
-        machine.synced_names.remove(&number);
-    }
-
     pub(super) fn bytes(&self, number: u64) -> Vec<u8> {
         self.0.borrow().names[&number].borrow().now.clone()
     }

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use super::error::{Damage, Error, ReplayError};
+use super::simulation::SimulatedDisk;
+use super::writer::Writer;
 use super::{Commit, Journal, Options, Position, Progress, Replayed, Write, replay, replay_until};
 
 const SMALL: Options = Options {
@@ -329,4 +331,44 @@ fn other_files_in_the_directory_are_left_alone() {
     fs::write(dir.path().join("notes.log"), "mine").unwrap();
     fill(dir.path(), 9);
     assert_eq!(read(dir.path(), Position::START).unwrap().0.len(), 9);
+}
+
+/// A segment as version 1 writes it: two commits in one frame, then one commit in another. Every later version reads it.
+const VERSION_1: &str = "6a69766a726e6c0a010000000000000001000000000000000100000000000000c15c0289ec2d0a9109684c516a6672313e00000001000000000000000200000015708068af80ff92020000000200000002080000000000000000000001010700000076616c756520310304000000676f6e6500000000000300000007070700000000000000006a667231360000000300000000000000010000009ad979a85b2c823b020000000200000002080000000000000000000003010700000076616c756520330304000000676f6e65000000000003000000070707";
+
+fn version_1_commits() -> Vec<Commit> {
+    let mut bare = commit(2);
+    bare.writes.clear();
+    bare.events.clear();
+    vec![commit(1), bare, commit(3)]
+}
+
+#[test]
+fn version_1_stays_readable() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(segment(dir.path(), 1), unhex(VERSION_1)).unwrap();
+    let (found, replayed) = read(dir.path(), Position::START).unwrap();
+    assert_eq!(found, version_1_commits());
+    assert_eq!(replayed.torn_bytes, 0);
+}
+
+#[test]
+fn version_1_is_what_is_written() {
+    let disk = SimulatedDisk::default();
+    let (mut writer, _) = Writer::open(disk.clone(), Options::default(), None).unwrap();
+    let commits = version_1_commits();
+    writer.append(&commits[..2]).unwrap();
+    writer.append(&commits[2..]).unwrap();
+    assert_eq!(hex(&disk.bytes(1)), VERSION_1);
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    let digits = text.as_bytes().chunks(2);
+    digits
+        .map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap())
+        .collect()
 }
