@@ -1,3 +1,7 @@
 //! Jivbook chat.
 
+pub mod chat;
+pub mod id;
 pub mod journal;
+pub mod model;
+pub mod store;
