@@ -1,5 +1,6 @@
 //! Jivbook chat.
 
+pub mod auth;
 pub mod chat;
 pub mod id;
 pub mod journal;

@@ -272,7 +272,7 @@ mod tests {
                 commits,
                 payload_checksum: checksum.of(&payload),
             };
-            if let Ok(group) = decode_payload(&checksum, &header, &payload) {
+            if let Ok(group) = decode_payload(&header, &payload) {
                 let mut again = Vec::new();
                 encode(&checksum, &group, &mut again);
                 prop_assert_eq!(&again[HEADER_BYTES..], &payload[..]);

@@ -158,13 +158,22 @@ pub(super) fn search<F: SegmentFile>(
         buffer.resize(usize::try_from(size).unwrap_or(FRAME_LIMIT), 0);
         file.read_exact_at(&mut buffer, from)
             .map_err(Error::io("read"))?;
-        if let Some(last) = buffer.iter().rposition(|&byte| byte != 0) {
+        if let Some(last) = last_used(&buffer) {
             rest.used_bytes = from - at + last as u64 + 1;
+            rest.frame_behind = (usize::from(from == at)..=last).any(|start| {
+                buffer[start..].starts_with(&frame::MAGIC) && is_frame(&buffer[start..])
+            });
         }
-        rest.frame_behind = (0..buffer.len())
-            .skip(usize::from(from == at))
-            .any(|start| buffer[start..].starts_with(&frame::MAGIC) && is_frame(&buffer[start..]));
         from += CHUNK;
     }
     Ok(rest)
+}
+
+/// The last byte that is not zero. Compares whole pages: a hole may be larger than the journal.
+fn last_used(bytes: &[u8]) -> Option<usize> {
+    const ZEROS: [u8; 4096] = [0; 4096];
+    let mut pages = bytes.chunks(ZEROS.len()).enumerate().rev();
+    let (index, page) = pages.find(|(_, page)| **page != ZEROS[..page.len()])?;
+    let last = page.iter().rposition(|&byte| byte != 0)?;
+    Some(index * ZEROS.len() + last)
 }

@@ -9,6 +9,8 @@
 //! - `writer`: appending
 //! - [`DirLock`]: one owner of a data directory
 
+#[cfg(test)]
+mod crash_tests;
 mod disk;
 mod error;
 mod frame;
@@ -16,6 +18,10 @@ mod frames;
 mod lock;
 mod scan;
 mod segment;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::path::Path;
