@@ -1,1 +1,3 @@
 //! Jivbook chat.
+
+pub mod engineio;
