@@ -12,7 +12,7 @@ pub struct Identity {
     /// Display name, for the log.
     pub name: String,
     /// When the token ends, in seconds since the epoch.
-    pub expires_at: Option<i64>,
+    pub expires_at: Option<u64>,
 }
 
 /// Why nobody was let in.

@@ -90,9 +90,9 @@ pub struct Tokens {
     /// Secret of the HS256 tokens, at least 32 bytes; repeat it to accept older ones too. Prefer the file: flags are visible to other users
     #[arg(long, env = "JWT_SECRET", hide_env_values = true, value_name = "SECRET")]
     pub jwt_secret: Vec<String>,
-    /// File with one secret per line, the current one first
+    /// File that holds the secret; repeat it to accept older ones too. Files come before flags, and the first secret signs
     #[arg(long, value_name = "FILE")]
-    pub jwt_secret_file: Option<PathBuf>,
+    pub jwt_secret_file: Vec<PathBuf>,
     /// Accept a secret under 32 bytes, for a host that has one already
     #[arg(long)]
     pub allow_weak_secret: bool,
