@@ -1,3 +1,4 @@
 //! Jivbook chat.
 
 pub mod engineio;
+pub mod socketio;
