@@ -43,7 +43,10 @@ impl Flags {
     }
 
     /// Serves the engine until the process is stopped.
-    pub(crate) async fn serve<H: engineio::Handler>(&self, engine: Engine<H>) -> std::io::Result<()> {
+    pub(crate) async fn serve<H: engineio::Handler>(
+        &self,
+        engine: Engine<H>,
+    ) -> std::io::Result<()> {
         let listener = TcpListener::bind(("127.0.0.1", self.port)).await?;
         eprintln!("listening on http://{}", listener.local_addr()?);
         loop {
