@@ -9,7 +9,7 @@ const DAY_MS = 86_400_000;
 
 /** ₹1,25,000: lakhs and crores are grouped the Indian way. */
 export function price(rupees) {
-  return rupees === 0 ? 'Free to a good home' : RUPEES.format(rupees);
+  return rupees === 0 ? 'Free' : RUPEES.format(rupees);
 }
 
 export function clock(time) {
