@@ -59,7 +59,10 @@ impl Access {
 
     /// The user of a bare token.
     pub async fn identify(&self, token: Option<&str>) -> Result<Identity, Refusal> {
-        let token = token.map(str::trim).filter(|token| !token.is_empty()).ok_or(Refusal::Missing)?;
+        let token = token
+            .map(str::trim)
+            .filter(|token| !token.is_empty())
+            .ok_or(Refusal::Missing)?;
         let claims = self.verifier.verify(token).map_err(|error| match error {
             AuthError::Missing => Refusal::Missing,
             AuthError::Invalid => Refusal::Invalid,
@@ -72,6 +75,10 @@ impl Access {
             picture: claims.profile_picture,
         };
         let user = self.chat.admit(profile).await?;
-        Ok(Identity { user: user.id, name: user.name, expires_at: claims.expires_at })
+        Ok(Identity {
+            user: user.id,
+            name: user.name,
+            expires_at: claims.expires_at,
+        })
     }
 }

@@ -7,7 +7,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// A chat server for pet marketplaces: REST and Socket.IO in one binary, nothing beside it.
 #[derive(Debug, Parser)]
-#[command(name = "jivchat", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(
+    name = "jivchat",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
 pub struct Cli {
     /// What to do; `serve` when left out.
     #[command(subcommand)]
@@ -70,7 +75,12 @@ pub struct Network {
     #[arg(long, env = "PORT", default_value_t = 3010)]
     pub port: u16,
     /// Origins that browsers may call from, separated by commas; * for any. Pages served from this host always may
-    #[arg(long, env = "SOCKET_IO_CORS_ORIGIN", value_delimiter = ',', value_name = "ORIGIN")]
+    #[arg(
+        long,
+        env = "SOCKET_IO_CORS_ORIGIN",
+        value_delimiter = ',',
+        value_name = "ORIGIN"
+    )]
     pub cors_origin: Vec<String>,
     /// Open TCP connections in total; past it new ones wait in the backlog
     #[arg(long, default_value_t = 20_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -88,7 +98,12 @@ pub struct Network {
 #[command(next_help_heading = "Tokens")]
 pub struct Tokens {
     /// Secret of the HS256 tokens, at least 32 bytes; repeat it to accept older ones too. Prefer the file: flags are visible to other users
-    #[arg(long, env = "JWT_SECRET", hide_env_values = true, value_name = "SECRET")]
+    #[arg(
+        long,
+        env = "JWT_SECRET",
+        hide_env_values = true,
+        value_name = "SECRET"
+    )]
     pub jwt_secret: Vec<String>,
     /// File that holds the secret; repeat it to accept older ones too. Files come before flags, and the first secret signs
     #[arg(long, value_name = "FILE")]
@@ -148,7 +163,13 @@ pub struct Rules {
 #[command(next_help_heading = "Protocol")]
 pub struct Protocol {
     /// Transports to offer, separated by commas
-    #[arg(long, env = "SOCKET_IO_TRANSPORTS", value_delimiter = ',', default_value = "websocket,polling", value_name = "LIST")]
+    #[arg(
+        long,
+        env = "SOCKET_IO_TRANSPORTS",
+        value_delimiter = ',',
+        default_value = "websocket,polling",
+        value_name = "LIST"
+    )]
     pub transports: Vec<TransportName>,
     /// Milliseconds between pings
     #[arg(long, default_value_t = 25_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
@@ -174,8 +195,13 @@ pub struct Log {
     /// Form of the log lines, on standard error
     #[arg(long, value_enum, default_value_t = LogFormat::Pretty, value_name = "FORMAT")]
     pub log_format: LogFormat,
-    /// What to log: error, warn, info, debug, trace, or a filter such as info,jivchat::store=debug
-    #[arg(long, env = "JIVCHAT_LOG", default_value = "info", value_name = "FILTER")]
+    /// What to log: error, warn, info, debug, trace, or a filter such as `info,jivchat::store=debug`
+    #[arg(
+        long,
+        env = "JIVCHAT_LOG",
+        default_value = "info",
+        value_name = "FILTER"
+    )]
     pub log: String,
 }
 

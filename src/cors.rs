@@ -2,8 +2,9 @@
 
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
-    ACCESS_CONTROL_REQUEST_METHOD, HOST, HeaderMap, HeaderValue, ORIGIN, VARY,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HOST, HeaderMap, HeaderValue,
+    ORIGIN, VARY,
 };
 use hyper::{Method, Request};
 
@@ -21,8 +22,10 @@ pub enum Cors {
 impl Cors {
     /// The policy of `--cors-origin`.
     pub fn new(origins: &[String]) -> Self {
-        let named: Vec<String> =
-            origins.iter().map(|origin| origin.trim().trim_end_matches('/').to_ascii_lowercase()).collect();
+        let named: Vec<String> = origins
+            .iter()
+            .map(|origin| origin.trim().trim_end_matches('/').to_ascii_lowercase())
+            .collect();
         if named.iter().any(|origin| origin == "*") {
             Self::Any
         } else if named.iter().all(String::is_empty) {
@@ -34,15 +37,21 @@ impl Cors {
 
     /// Whether a page of the request's `Origin`, if it names one, may open a websocket here.
     pub fn allows(&self, headers: &HeaderMap) -> bool {
-        let Some(origin) = headers.get(ORIGIN) else { return true };
-        let Ok(origin) = origin.to_str() else { return false };
+        let Some(origin) = headers.get(ORIGIN) else {
+            return true;
+        };
+        let Ok(origin) = origin.to_str() else {
+            return false;
+        };
         match self {
             Self::Any => true,
             Self::Listed(listed) if contains(listed, origin) => true,
             Self::Listed(_) | Self::SameOrigin => {
                 let host = headers.get(HOST).and_then(|host| host.to_str().ok());
                 let authority = origin.split_once("://").map(|(_, authority)| authority);
-                authority.zip(host).is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host))
+                authority
+                    .zip(host)
+                    .is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host))
             }
         }
     }
@@ -52,7 +61,9 @@ impl Cors {
         *self != Self::SameOrigin
             && request.method() == Method::OPTIONS
             && request.headers().contains_key(ORIGIN)
-            && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+            && request
+                .headers()
+                .contains_key(ACCESS_CONTROL_REQUEST_METHOD)
     }
 
     /// The headers of the answer to a preflight, beside those of [`Cors::headers`].
@@ -60,11 +71,18 @@ impl Cors {
         let mut headers = HeaderMap::new();
         let methods = HeaderValue::from_static("GET,HEAD,PUT,PATCH,POST,DELETE");
         headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods);
-        let usual = HeaderValue::from_static("Authorization, Content-Type, X-Socket-Id, Idempotency-Key");
-        let asked = request.get(ACCESS_CONTROL_REQUEST_HEADERS).cloned().unwrap_or(usual);
+        let usual =
+            HeaderValue::from_static("Authorization, Content-Type, X-Socket-Id, Idempotency-Key");
+        let asked = request
+            .get(ACCESS_CONTROL_REQUEST_HEADERS)
+            .cloned()
+            .unwrap_or(usual);
         headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked);
         headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
-        headers.append(VARY, HeaderValue::from_static("Access-Control-Request-Headers"));
+        headers.append(
+            VARY,
+            HeaderValue::from_static("Access-Control-Request-Headers"),
+        );
         headers
     }
 
@@ -78,12 +96,17 @@ impl Cors {
             }
             Self::Listed(listed) => {
                 headers.append(VARY, HeaderValue::from_static("Origin"));
-                let Some(origin) = request.get(ORIGIN) else { return headers };
+                let Some(origin) = request.get(ORIGIN) else {
+                    return headers;
+                };
                 if !origin.to_str().is_ok_and(|origin| contains(listed, origin)) {
                     return headers;
                 }
                 headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-                headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+                headers.insert(
+                    ACCESS_CONTROL_ALLOW_CREDENTIALS,
+                    HeaderValue::from_static("true"),
+                );
             }
         }
         let exposed = HeaderValue::from_static("X-Request-Id, Retry-After, ETag, Content-Range");
@@ -101,16 +124,24 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)))
+            .collect()
     }
 
     #[test]
     fn the_flag_is_read() {
-        let parsed = |list: &[&str]| Cors::new(&list.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>());
+        let parsed = |list: &[&str]| {
+            Cors::new(&list.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>())
+        };
         assert_eq!(parsed(&[]), Cors::SameOrigin);
         assert_eq!(parsed(&[""]), Cors::SameOrigin);
         assert_eq!(parsed(&["https://a.example/", "*"]), Cors::Any);
-        assert_eq!(parsed(&["https://A.example/"]), Cors::Listed(vec!["https://a.example".to_owned()]));
+        assert_eq!(
+            parsed(&["https://A.example/"]),
+            Cors::Listed(vec!["https://a.example".to_owned()])
+        );
     }
 
     #[test]
@@ -122,19 +153,37 @@ mod tests {
         assert!(!listed.allows(&strange) && listed.allows(&same) && listed.allows(&shop));
         assert!(!Cors::SameOrigin.allows(&strange) && Cors::SameOrigin.allows(&same));
         assert!(Cors::Any.allows(&strange));
-        assert!(Cors::SameOrigin.allows(&headers(&[("host", "chat.example")])), "an app names no origin");
-        assert!(!Cors::SameOrigin.allows(&headers(&[("origin", "null"), ("host", "chat.example")])));
+        assert!(
+            Cors::SameOrigin.allows(&headers(&[("host", "chat.example")])),
+            "an app names no origin"
+        );
+        assert!(
+            !Cors::SameOrigin.allows(&headers(&[("origin", "null"), ("host", "chat.example")]))
+        );
     }
 
     #[test]
     fn only_a_listed_origin_is_named_back() {
         let listed = Cors::Listed(vec!["https://shop.example".to_owned()]);
         let named = |origin| {
-            listed.headers(&headers(&[("origin", origin)])).get(ACCESS_CONTROL_ALLOW_ORIGIN).cloned()
+            listed
+                .headers(&headers(&[("origin", origin)]))
+                .get(ACCESS_CONTROL_ALLOW_ORIGIN)
+                .cloned()
         };
-        assert_eq!(named("https://shop.example").unwrap(), "https://shop.example");
+        assert_eq!(
+            named("https://shop.example").unwrap(),
+            "https://shop.example"
+        );
         assert_eq!(named("https://evil.example"), None);
-        assert_eq!(Cors::Any.headers(&HeaderMap::new())[ACCESS_CONTROL_ALLOW_ORIGIN], "*");
-        assert!(Cors::SameOrigin.headers(&headers(&[("origin", "https://a.example")])).is_empty());
+        assert_eq!(
+            Cors::Any.headers(&HeaderMap::new())[ACCESS_CONTROL_ALLOW_ORIGIN],
+            "*"
+        );
+        assert!(
+            Cors::SameOrigin
+                .headers(&headers(&[("origin", "https://a.example")]))
+                .is_empty()
+        );
     }
 }

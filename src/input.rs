@@ -23,7 +23,10 @@ impl SendInput {
         Ok(NewMessage {
             chat,
             content: Content::parse(content, self.message_type.as_deref(), self.media_url)?,
-            parent: self.parent_message_id.map(|id| parse_id(&id, "parentMessageId")).transpose()?,
+            parent: self
+                .parent_message_id
+                .map(|id| parse_id(&id, "parentMessageId"))
+                .transpose()?,
             client_id: self.client_message_id.or(key),
         })
     }

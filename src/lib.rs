@@ -4,6 +4,7 @@ pub mod access;
 pub mod api;
 pub mod auth;
 pub mod chat;
+pub mod commands;
 pub mod config;
 pub mod cors;
 pub mod engineio;

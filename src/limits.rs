@@ -28,7 +28,10 @@ pub struct Limiter<K> {
 impl<K: Hash + Eq + Clone> Limiter<K> {
     /// A limiter with every bucket empty.
     pub fn new(rate: Rate) -> Self {
-        Self { rate, arrivals: Mutex::default() }
+        Self {
+            rate,
+            arrivals: Mutex::default(),
+        }
     }
 
     /// Takes one at `now`, or says how long to wait for it.
@@ -36,7 +39,7 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
         if self.rate.per_minute == 0 {
             return Ok(());
         }
-        let interval = Duration::from_secs(60) / self.rate.per_minute;
+        let interval = Duration::from_mins(1) / self.rate.per_minute;
         let tolerance = interval * self.rate.burst.max(1);
         let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
         if arrivals.len() > SWEEP_ABOVE {
@@ -45,7 +48,7 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
         let empty_at = arrivals.get(key).copied().unwrap_or(now).max(now) + interval;
         let ahead = empty_at - now;
         if ahead > tolerance {
-            return Err(ahead - tolerance);
+            return Err(ahead.saturating_sub(tolerance));
         }
         arrivals.insert(key.clone(), empty_at);
         Ok(())
@@ -58,26 +61,39 @@ mod tests {
 
     #[test]
     fn a_burst_then_the_steady_rate() {
-        let limiter = Limiter::new(Rate { per_minute: 60, burst: 3 });
+        let limiter = Limiter::new(Rate {
+            per_minute: 60,
+            burst: 3,
+        });
         let start = Instant::now();
         for _ in 0..3 {
             assert_eq!(limiter.take(&"a", start), Ok(()));
         }
         assert_eq!(limiter.take(&"a", start), Err(Duration::from_secs(1)));
-        assert_eq!(limiter.take(&"b", start), Ok(()), "users do not share a bucket");
+        assert_eq!(
+            limiter.take(&"b", start),
+            Ok(()),
+            "users do not share a bucket"
+        );
         assert_eq!(limiter.take(&"a", start + Duration::from_secs(1)), Ok(()));
         assert!(limiter.take(&"a", start + Duration::from_secs(1)).is_err());
     }
 
     #[test]
     fn zero_is_no_limit() {
-        let limiter = Limiter::new(Rate { per_minute: 0, burst: 0 });
+        let limiter = Limiter::new(Rate {
+            per_minute: 0,
+            burst: 0,
+        });
         assert!((0..10_000).all(|_| limiter.take(&(), Instant::now()).is_ok()));
     }
 
     #[test]
     fn idle_keys_are_swept() {
-        let limiter = Limiter::new(Rate { per_minute: 60, burst: 1 });
+        let limiter = Limiter::new(Rate {
+            per_minute: 60,
+            burst: 1,
+        });
         let start = Instant::now();
         for key in 0..=SWEEP_ABOVE {
             let _ = limiter.take(&key, start);

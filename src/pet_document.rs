@@ -31,7 +31,9 @@ pub enum Error {
 
 /// Reads the document of the pet `id`. `owner` may be an id or an object with `_id`.
 pub fn read(id: PetId, document: Value) -> Result<Pet, Error> {
-    let Value::Object(mut fields) = document else { return Err(Error::NotAnObject) };
+    let Value::Object(mut fields) = document else {
+        return Err(Error::NotAnObject);
+    };
     if !fields.get("title").is_some_and(Value::is_string) {
         return Err(Error::Title);
     }
@@ -39,11 +41,18 @@ pub fn read(id: PetId, document: Value) -> Result<Pet, Error> {
         None | Some(Value::Null) => None,
         Some(Value::String(owner)) => Some(owner.parse().map_err(|_| Error::Owner)?),
         Some(owner) => {
-            let id = owner.get("_id").and_then(Value::as_str).ok_or(Error::Owner)?;
+            let id = owner
+                .get("_id")
+                .and_then(Value::as_str)
+                .ok_or(Error::Owner)?;
             Some(id.parse().map_err(|_| Error::Owner)?)
         }
     };
-    if !fields.entry("images").or_insert_with(|| json!([])).is_array() {
+    if !fields
+        .entry("images")
+        .or_insert_with(|| json!([]))
+        .is_array()
+    {
         return Err(Error::Images);
     }
     fields.entry("price").or_insert(Value::Null);
@@ -52,7 +61,11 @@ pub fn read(id: PetId, document: Value) -> Result<Pet, Error> {
     if document.len() > MAX_DOCUMENT {
         return Err(Error::TooLarge);
     }
-    Ok(Pet { id, owner, document })
+    Ok(Pet {
+        id,
+        owner,
+        document,
+    })
 }
 
 /// `_id` first, and always the pet's own.
@@ -73,7 +86,10 @@ mod tests {
 
     #[test]
     fn unknown_fields_are_kept_in_their_order() {
-        let pet = pet(json!({"title": "Beagle", "zebra": 1, "owner": {"_id": "u1"}, "age": {"months": 3}})).unwrap();
+        let pet = pet(
+            json!({"title": "Beagle", "zebra": 1, "owner": {"_id": "u1"}, "age": {"months": 3}}),
+        )
+        .unwrap();
         assert_eq!(
             pet.document,
             r#"{"_id":"p1","title":"Beagle","zebra":1,"owner":{"_id":"u1"},"age":{"months":3},"images":[],"price":null,"address":null}"#
@@ -85,9 +101,21 @@ mod tests {
     fn what_is_no_pet_is_refused() {
         assert_eq!(pet(json!([])).unwrap_err(), Error::NotAnObject);
         assert_eq!(pet(json!({})).unwrap_err(), Error::Title);
-        assert_eq!(pet(json!({"title": "x", "owner": 5})).unwrap_err(), Error::Owner);
-        assert_eq!(pet(json!({"title": "x", "owner": "a b"})).unwrap_err(), Error::Owner);
-        assert_eq!(pet(json!({"title": "x", "images": "a"})).unwrap_err(), Error::Images);
-        assert_eq!(pet(json!({"title": "x".repeat(MAX_DOCUMENT)})).unwrap_err(), Error::TooLarge);
+        assert_eq!(
+            pet(json!({"title": "x", "owner": 5})).unwrap_err(),
+            Error::Owner
+        );
+        assert_eq!(
+            pet(json!({"title": "x", "owner": "a b"})).unwrap_err(),
+            Error::Owner
+        );
+        assert_eq!(
+            pet(json!({"title": "x", "images": "a"})).unwrap_err(),
+            Error::Images
+        );
+        assert_eq!(
+            pet(json!({"title": "x".repeat(MAX_DOCUMENT)})).unwrap_err(),
+            Error::TooLarge
+        );
     }
 }

@@ -28,8 +28,8 @@ use crate::cors::Cors;
 use crate::engineio::{self, Engine, Transports};
 use crate::limits::Rate;
 use crate::media::Media;
-use crate::realtime::{self, Realtime};
-use crate::socketio::{self, SocketIo};
+use crate::realtime::{self, Delivery, Realtime};
+use crate::socketio::{self, Io, Namespace, SocketIo};
 use crate::store::{self, Store};
 use crate::web::Demo;
 
@@ -106,15 +106,17 @@ impl Server {
         let opening = tokio::task::spawn_blocking(move || Store::open(&options));
         let (store, writer) = opening.await.map_err(|_| store::Error::Panicked)??;
         let (chat, events) = Service::new(store.clone(), rules(config));
+        let namespace = Namespace::new(realtime::NAMESPACE);
+        let delivery = Delivery::new(chat.clone(), &namespace);
+        let background = Background::start(store, writer, chat.clone(), delivery.run(events));
         let secrets = secrets(config)?;
-        let demo = match config.demo {
-            true => Some(Demo::load(&chat, &secrets[0]).await.map_err(Error::Demo)?),
-            false => None,
+        let demo = match secrets.first().filter(|_| config.demo) {
+            Some(secret) => Some(Demo::load(&chat, secret).await.map_err(Error::Demo)?),
+            None => None,
         };
         let access = Arc::new(Access::new(verifier(config, secrets)?, chat.clone()));
         let realtime = Realtime::new(chat.clone(), Arc::clone(&access));
-        let sockets = SocketIo::new(socketio_config(config), realtime);
-        let io = sockets.io();
+        let sockets = SocketIo::new(socketio_config(config), Io::of(&[namespace]), realtime);
         let engine = Engine::new(engine_config(config), sockets);
         let api = Api { chat: chat.clone(), access, media: open_media(config)?, private_media: storage.private_media };
         let listener = listen(SocketAddr::new(network.host, network.port))?;
@@ -123,7 +125,6 @@ impl Server {
             source,
         })?;
         let cors = Cors::new(&network.cors_origin);
-        let background = Background::start(store, writer, chat.clone(), io, events);
         let dispatch = Dispatch { api, engine, cors, demo, chat, stopping: CancellationToken::new(), started: Instant::now() };
         Ok(Self {
             listener,
@@ -287,7 +288,6 @@ fn engine_config(config: &Serve) -> engineio::Config {
 
 fn socketio_config(config: &Serve) -> socketio::Config {
     socketio::Config {
-        namespaces: vec![realtime::NAMESPACE.to_owned()],
         connect_timeout: Duration::from_millis(config.protocol.connect_timeout),
         ..socketio::Config::default()
     }

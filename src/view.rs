@@ -6,7 +6,9 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
-use crate::chat::{ChatDetails, HistoryPage, MessageDetails, Pages, Participant, Status, UnreadChange};
+use crate::chat::{
+    ChatDetails, HistoryPage, MessageDetails, Pages, Participant, Status, UnreadChange,
+};
 use crate::id::{ChatId, MessageId, UserId};
 use crate::model::{Attachment, Pet, Timestamp, User};
 
@@ -141,7 +143,10 @@ pub fn message(details: &MessageDetails) -> MessageView<'_> {
             Status::Delivered => "delivered",
             Status::Read => "read",
         },
-        parent_message: details.parent.as_deref().map(|parent| Box::new(self::message(parent))),
+        parent_message: details
+            .parent
+            .as_deref()
+            .map(|parent| Box::new(self::message(parent))),
         reactions: [],
         is_edited: false,
         is_deleted: message.deleted,
@@ -183,7 +188,11 @@ pub fn chat(details: &ChatDetails) -> ChatView<'_> {
     let count = |participant: &'_ Participant| participant.unread;
     ChatView {
         id: chat.id,
-        participants: details.participants.iter().map(|one| user(&one.user, one.is_online)).collect(),
+        participants: details
+            .participants
+            .iter()
+            .map(|one| user(&one.user, one.is_online))
+            .collect(),
         pet_listing: details.pet.as_ref().and_then(pet),
         chat_type: chat.kind.as_str(),
         last_message: details.last_message.as_ref().map(message),
@@ -193,7 +202,10 @@ pub fn chat(details: &ChatDetails) -> ChatView<'_> {
         unread_count: details
             .participants
             .iter()
-            .map(|one| CountView { user_id: &one.user.id, count: count(one) })
+            .map(|one| CountView {
+                user_id: &one.user.id,
+                count: count(one),
+            })
             .collect(),
         created_at: Time(chat.created_at),
         updated_at: Time(chat.updated_at),
@@ -309,7 +321,11 @@ pub struct UnreadView {
 
 /// The view of a changed counter.
 pub fn unread(change: &UnreadChange) -> UnreadView {
-    UnreadView { chat_id: change.chat, count: change.count, total: change.totals.unread }
+    UnreadView {
+        chat_id: change.chat,
+        count: change.count,
+        total: change.totals.unread,
+    }
 }
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ impl Api {
         let content_type = content_type.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
         let body = BodyDataStream::new(request.into_body());
         let form = multipart::receive(content_type, body, &self.media).await?;
-        let (name, sent) = self.send_stored(caller, chat, form, key).await;
+        let (name, sent) = self.send_received(caller, chat, form, key).await;
         if !sent.as_ref().is_ok_and(|sent| sent.is_new) {
             self.remove_file(name).await;
         }

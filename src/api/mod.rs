@@ -14,6 +14,7 @@ use hyper::header::{AUTHORIZATION, HeaderMap};
 use hyper::{Method, Request, Response};
 
 pub use self::failure::Failure;
+pub(crate) use self::response::full;
 pub use self::response::{Body, failed};
 use crate::access::{Access, Identity};
 use crate::auth::bearer;

@@ -116,7 +116,7 @@ impl Service {
                 let mut after = before.clone();
                 let blocks = !before.blocked_by.contains(&caller.user);
                 if blocks {
-                    after.blocked_by.push(caller.user);
+                    after.blocked_by.push(caller.user.clone());
                 } else {
                     after.blocked_by.retain(|user| *user != caller.user);
                 }

@@ -98,12 +98,26 @@ pub(super) async fn handle(chat: &Service, socket: &Socket, state: &Connected, e
         _ => return,
     };
     match outcome {
-        Ok(()) => acknowledge(socket, event, &Ack { success: true, message: None, data: None, error: None }),
+        Ok(()) => acknowledge(
+            socket,
+            event,
+            &Ack {
+                success: true,
+                message: None,
+                data: None,
+                error: None,
+            },
+        ),
         Err(error) => refuse(socket, event, &error),
     }
 }
 
-async fn join(chat: &Service, socket: &Socket, state: &Connected, event: &Event) -> Result<(), Error> {
+async fn join(
+    chat: &Service,
+    socket: &Socket,
+    state: &Connected,
+    event: &Event,
+) -> Result<(), Error> {
     let ChatRef(id) = read(event)?;
     let id: ChatId = parse_id(&id, "chatId")?;
     chat.check_member(&state.caller.user, id).await?;
@@ -131,15 +145,22 @@ async fn typing(chat: &Service, state: &Connected, event: &Event) -> Result<(), 
 }
 
 async fn mark_read(chat: &Service, state: &Connected, event: &Event) -> Result<(), Error> {
-    let ReadInput { chat_id, message_id } = read(event)?;
+    let ReadInput {
+        chat_id,
+        message_id,
+    } = read(event)?;
     let message: MessageId = parse_id(&message_id, "messageId")?;
-    chat.mark_read(&state.caller, parse_id(&chat_id, "chatId")?, Some(message)).await?;
+    chat.mark_read(&state.caller, parse_id(&chat_id, "chatId")?, Some(message))
+        .await?;
     Ok(())
 }
 
 async fn send(chat: &Service, socket: &Socket, state: &Connected, event: &Event) {
-    let new = read::<SendToChat>(event)
-        .and_then(|input| input.message.into_message(parse_id(&input.chat_id, "chatId")?, None));
+    let new = read::<SendToChat>(event).and_then(|input| {
+        input
+            .message
+            .into_message(parse_id(&input.chat_id, "chatId")?, None)
+    });
     let sent = match new {
         Ok(new) => chat.send_message(&state.caller, new).await,
         Err(error) => Err(error),
@@ -148,14 +169,25 @@ async fn send(chat: &Service, socket: &Socket, state: &Connected, event: &Event)
         Ok(sent) => {
             let message = Some("Message sent successfully");
             let data = Some(view::message(&sent.message));
-            acknowledge(socket, event, &Ack { success: true, message, data, error: None });
+            acknowledge(
+                socket,
+                event,
+                &Ack {
+                    success: true,
+                    message,
+                    data,
+                    error: None,
+                },
+            );
         }
         Err(error) => refuse(socket, event, &error),
     }
 }
 
 fn read<T: for<'de> Deserialize<'de>>(event: &Event) -> Result<T, Error> {
-    let payload = event.first().map_err(|_| Error::InvalidRequest("The payload is not of the expected form"))?;
+    let payload = event
+        .first()
+        .map_err(|_| Error::InvalidRequest("The payload is not of the expected form"))?;
     payload.ok_or(Error::InvalidRequest("The event needs a payload"))
 }
 
@@ -170,8 +202,26 @@ fn refuse(socket: &Socket, event: &Event, error: &Error) {
     let message = error.to_string();
     let (message, code) = (message.as_str(), error.code());
     tracing::debug!(event = event.name(), code, "event refused");
-    let named = event.first::<Named>().ok().flatten().and_then(|named| named.client_message_id);
-    let view = ErrorView { message, error: code, event: event.name(), client_message_id: named.as_deref() };
+    let named = event
+        .first::<Named>()
+        .ok()
+        .flatten()
+        .and_then(|named| named.client_message_id);
+    let view = ErrorView {
+        message,
+        error: code,
+        event: event.name(),
+        client_message_id: named.as_deref(),
+    };
     socket.emit("error", &view);
-    acknowledge(socket, event, &Ack { success: false, message: Some(message), data: None, error: Some(code) });
+    acknowledge(
+        socket,
+        event,
+        &Ack {
+            success: false,
+            message: Some(message),
+            data: None,
+            error: Some(code),
+        },
+    );
 }

@@ -12,8 +12,9 @@ use hyper::header::AUTHORIZATION;
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
+use tokio::time::Instant;
 
-pub use self::delivery::deliver;
+pub use self::delivery::Delivery;
 use self::typing::Typing;
 use crate::access::{Access, Identity};
 use crate::auth::bearer;
@@ -49,10 +50,17 @@ impl Realtime {
         Self { chat, access }
     }
 
-    async fn identify(&self, socket: &Socket, auth: Option<&RawValue>) -> Result<Identity, ConnectError> {
+    async fn identify(
+        &self,
+        socket: &Socket,
+        auth: Option<&RawValue>,
+    ) -> Result<Identity, ConnectError> {
         let auth: Option<Auth> = auth.and_then(|auth| serde_json::from_str(auth.get()).ok());
         let given = auth.and_then(|auth| auth.token);
-        let header = socket.handshake().header(&AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let header = socket
+            .handshake()
+            .header(&AUTHORIZATION)
+            .and_then(|value| value.to_str().ok());
         let token = match &given {
             Some(token) => Some(bearer(token).unwrap_or(token)),
             None => header.and_then(bearer),
@@ -71,16 +79,28 @@ impl Realtime {
 impl Handler for Realtime {
     type State = Connected;
 
-    async fn on_connect(&self, socket: &Socket, auth: Option<&RawValue>) -> Result<Connected, ConnectError> {
-        let Identity { user, name, expires_at } = self.identify(socket, auth).await?;
+    async fn on_connect(
+        &self,
+        socket: &Socket,
+        auth: Option<&RawValue>,
+    ) -> Result<Connected, ConnectError> {
+        let Identity {
+            user,
+            name,
+            expires_at,
+        } = self.identify(socket, auth).await?;
         if let Some(expires_at) = expires_at {
-            socket.expire_at(tokio::time::Instant::now() + until(expires_at));
+            socket.expire_at(Instant::now().checked_add(until(expires_at)));
         }
         socket.join(&rooms::of_user(&user));
         self.chat.socket_connected(&user).await;
         tracing::info!(socket = %socket.id(), user = %user, name = ?name, "socket connected");
         let caller = Caller { user, origin: None };
-        Ok(Connected { caller, name, typing: Typing::default() })
+        Ok(Connected {
+            caller,
+            name,
+            typing: Typing::default(),
+        })
     }
 
     async fn on_event(&self, socket: &Socket, state: &Connected, event: Event) {
@@ -99,6 +119,8 @@ impl Handler for Realtime {
 
 /// How long a token still lives. A socket ends with its token, not with the leeway that its check was granted.
 fn until(expires_at: u64) -> Duration {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     Duration::from_secs(expires_at).saturating_sub(now)
 }

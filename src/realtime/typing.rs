@@ -30,7 +30,10 @@ impl Typing {
         }
         let timer = tokio::spawn(async move {
             tokio::time::sleep(TYPING_TIMEOUT).await;
-            timers.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+            timers
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(&id);
             service.announce_typing(&user, id, false);
         });
         if let Some(earlier) = known.insert(id, timer.abort_handle()) {
@@ -40,14 +43,20 @@ impl Typing {
 
     /// The user has stopped typing in `chat`.
     pub(super) fn stopped(&self, id: ChatId) {
-        if let Some(timer) = self.timers.lock().unwrap_or_else(PoisonError::into_inner).remove(&id) {
+        if let Some(timer) = self
+            .timers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&id)
+        {
             timer.abort();
         }
     }
 
     /// The socket is gone: tells every chat in which it was typing.
     pub(super) fn stop_all(&self, chat: &Service, user: &UserId) {
-        let timers = std::mem::take(&mut *self.timers.lock().unwrap_or_else(PoisonError::into_inner));
+        let timers =
+            std::mem::take(&mut *self.timers.lock().unwrap_or_else(PoisonError::into_inner));
         for (id, timer) in timers {
             timer.abort();
             chat.announce_typing(user, id, false);

@@ -2,12 +2,9 @@
 
 use std::time::Duration;
 
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::chat::{Event, Service};
-use crate::realtime;
-use crate::socketio::Io;
+use crate::chat::Service;
 use crate::store::{Store, WriterThread};
 
 /// How often to look whether a checkpoint is due.
@@ -28,13 +25,11 @@ impl Background {
         store: Store,
         writer: WriterThread,
         chat: Service,
-        io: Io,
-        events: mpsc::Receiver<Event>,
+        delivery: impl Future<Output = ()> + Send + 'static,
     ) -> Self {
-        let receipts = chat.clone();
         let tasks = vec![
-            tokio::spawn(realtime::deliver(chat, io, events)),
-            tokio::spawn(async move { receipts.store_receipts().await }),
+            tokio::spawn(delivery),
+            tokio::spawn(async move { chat.store_receipts().await }),
             tokio::spawn(checkpoints(store.clone())),
         ];
         Self { store, writer, tasks }

@@ -17,6 +17,11 @@ impl Io {
         Self(names.into_iter().map(Namespace::new).collect())
     }
 
+    /// These namespaces, which the caller may hold as well.
+    pub fn of(namespaces: &[Namespace]) -> Self {
+        Self(namespaces.into())
+    }
+
     /// The namespace of that name.
     pub fn namespace(&self, name: &str) -> Option<&Namespace> {
         self.0.iter().find(|namespace| namespace.name() == name)
@@ -56,7 +61,8 @@ pub struct Reached {
 }
 
 impl Namespace {
-    fn new(name: &str) -> Self {
+    /// An empty namespace; its name starts with `/`.
+    pub fn new(name: &str) -> Self {
         Self(Arc::new(Inner {
             name: name.into(),
             members: Mutex::default(),
