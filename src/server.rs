@@ -59,7 +59,9 @@ pub enum Error {
     #[error("the token self-test failed; this build is broken")]
     SelfTest,
     /// The media directory cannot be used.
-    #[error("the media directory {path} cannot be used: {source}; make it writable or name another with --media-path")]
+    #[error(
+        "the media directory {path} cannot be used: {source}; make it writable or name another with --media-path"
+    )]
     Media {
         /// The directory.
         path: String,
@@ -67,7 +69,9 @@ pub enum Error {
         source: io::Error,
     },
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}; is another server running there? Choose another with --port")]
+    #[error(
+        "cannot listen on {address}: {source}; is another server running there? Choose another with --port"
+    )]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -78,7 +82,9 @@ pub enum Error {
     #[error("the demo data could not be loaded: {0}")]
     Demo(String),
     /// The store failed while running; a restart recovers everything that was acknowledged.
-    #[error("stopped because the store failed: {0}; start again, every acknowledged message is kept")]
+    #[error(
+        "stopped because the store failed: {0}; start again, every acknowledged message is kept"
+    )]
     Failed(String),
 }
 
@@ -118,20 +124,36 @@ impl Server {
         let realtime = Realtime::new(chat.clone(), Arc::clone(&access));
         let sockets = SocketIo::new(socketio_config(config), Io::of(&[namespace]), realtime);
         let engine = Engine::new(engine_config(config), sockets);
-        let api = Api { chat: chat.clone(), access, media: open_media(config)?, private_media: storage.private_media };
+        let api = Api {
+            chat: chat.clone(),
+            access,
+            media: open_media(config)?,
+            private_media: storage.private_media,
+        };
         let listener = listen(SocketAddr::new(network.host, network.port))?;
         let address = listener.local_addr().map_err(|source| Error::Listen {
             address: SocketAddr::new(network.host, network.port),
             source,
         })?;
         let cors = Cors::new(&network.cors_origin);
-        let dispatch = Dispatch { api, engine, cors, demo, chat, stopping: CancellationToken::new(), started: Instant::now() };
+        let dispatch = Dispatch {
+            api,
+            engine,
+            cors,
+            demo,
+            chat,
+            stopping: CancellationToken::new(),
+            started: Instant::now(),
+        };
         Ok(Self {
             listener,
             address,
             dispatch: Arc::new(dispatch),
             background,
-            connections: Connections::new(network.max_connections, network.max_connections_per_address),
+            connections: Connections::new(
+                network.max_connections,
+                network.max_connections_per_address,
+            ),
             grace: Duration::from_secs(network.shutdown_grace),
         })
     }
@@ -154,13 +176,20 @@ impl Server {
             () = shutdown => Ok(()),
             why = self.background.store_failed() => Err(Error::Failed(why)),
         };
-        let Self { listener, dispatch, background, grace, .. } = self;
+        let Self {
+            listener,
+            dispatch,
+            background,
+            grace,
+            ..
+        } = self;
         drop(listener);
         tracing::info!("stopping");
         dispatch.stopping.cancel();
         tracker.close();
         let drained = dispatch.engine.shutdown(grace);
-        let (drained, requests) = tokio::join!(drained, tokio::time::timeout(grace, tracker.wait()));
+        let (drained, requests) =
+            tokio::join!(drained, tokio::time::timeout(grace, tracker.wait()));
         if !drained || requests.is_err() {
             tracing::warn!("some clients did not finish in time");
         }
@@ -175,7 +204,9 @@ impl Server {
             let permit = self.connections.permit().await;
             match self.listener.accept().await {
                 Ok((stream, peer)) => {
-                    let Some(counted) = self.connections.count(stream, peer, permit) else { continue };
+                    let Some(counted) = self.connections.count(stream, peer, permit) else {
+                        continue;
+                    };
                     tracker.spawn(serve_connection(Arc::clone(&self.dispatch), counted, peer));
                 }
                 Err(error) => {
@@ -238,22 +269,42 @@ fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
 
 fn rules(config: &Serve) -> chat::Options {
     let rules = &config.rules;
-    let per_minute = if rules.no_rate_limit { 0 } else { rules.message_rate };
+    let per_minute = if rules.no_rate_limit {
+        0
+    } else {
+        rules.message_rate
+    };
     chat::Options {
         require_known_users: config.tokens.require_known_users,
         mark_read_on_fetch: rules.mark_read_on_fetch,
-        message_rate: Rate { per_minute, burst: rules.message_burst },
+        message_rate: Rate {
+            per_minute,
+            burst: rules.message_burst,
+        },
     }
 }
 
 fn secrets(config: &Serve) -> Result<Vec<Secret>, Error> {
     let tokens = &config.tokens;
-    let strength = if tokens.allow_weak_secret || config.demo { Strength::WeakAllowed } else { Strength::Required };
-    Ok(Secret::load(&tokens.jwt_secret, &tokens.jwt_secret_file, &config.storage.data_dir, strength)?)
+    let strength = if tokens.allow_weak_secret || config.demo {
+        Strength::WeakAllowed
+    } else {
+        Strength::Required
+    };
+    Ok(Secret::load(
+        &tokens.jwt_secret,
+        &tokens.jwt_secret_file,
+        &config.storage.data_dir,
+        strength,
+    )?)
 }
 
 fn verifier(config: &Serve, secrets: Vec<Secret>) -> Result<Verifier, Error> {
-    let expiry = if config.tokens.allow_tokens_without_exp { Expiry::Optional } else { Expiry::Required };
+    let expiry = if config.tokens.allow_tokens_without_exp {
+        Expiry::Optional
+    } else {
+        Expiry::Required
+    };
     let verifier = Verifier::new(secrets, expiry, CLOCK_LEEWAY);
     verifier.self_test().map_err(|_| Error::SelfTest)?;
     Ok(verifier)
@@ -261,9 +312,14 @@ fn verifier(config: &Serve, secrets: Vec<Secret>) -> Result<Verifier, Error> {
 
 fn open_media(config: &Serve) -> Result<Arc<Media>, Error> {
     let storage = &config.storage;
-    let path = storage.media_path.clone().unwrap_or_else(|| storage.data_dir.join("media"));
-    let media = Media::open(&path, storage.max_file_size)
-        .map_err(|source| Error::Media { path: path.display().to_string(), source })?;
+    let path = storage
+        .media_path
+        .clone()
+        .unwrap_or_else(|| storage.data_dir.join("media"));
+    let media = Media::open(&path, storage.max_file_size).map_err(|source| Error::Media {
+        path: path.display().to_string(),
+        source,
+    })?;
     Ok(Arc::new(media))
 }
 

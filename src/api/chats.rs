@@ -28,7 +28,10 @@ impl CreateInput {
             ChatKind::from_name(&name).ok_or(unknown)
         });
         Ok(OpenChat {
-            participant: self.participant_id.map(|id| parse_id(&id, "participantId")).transpose()?,
+            participant: self
+                .participant_id
+                .map(|id| parse_id(&id, "participantId"))
+                .transpose()?,
             pet: self.pet_id.map(|id| parse_id(&id, "petId")).transpose()?,
             kind: kind.transpose()?,
         })
@@ -66,12 +69,27 @@ impl Api {
 
     pub(super) async fn unread_count(&self, caller: &Caller) -> Result<Response<Body>, Failure> {
         let total = self.chat.unread_total(&caller.user).await?;
-        succeeded(StatusCode::OK, "Unread count retrieved successfully", json!({ "unreadCount": total }))
+        succeeded(
+            StatusCode::OK,
+            "Unread count retrieved successfully",
+            json!({ "unreadCount": total }),
+        )
     }
 
-    pub(super) async fn toggle_block(&self, caller: &Caller, chat: &str) -> Result<Response<Body>, Failure> {
-        let (chat, blocked) = self.chat.toggle_block(caller, parse_id(chat, "chatId")?).await?;
-        let message = if blocked { "Chat blocked successfully" } else { "Chat unblocked successfully" };
+    pub(super) async fn toggle_block(
+        &self,
+        caller: &Caller,
+        chat: &str,
+    ) -> Result<Response<Body>, Failure> {
+        let (chat, blocked) = self
+            .chat
+            .toggle_block(caller, parse_id(chat, "chatId")?)
+            .await?;
+        let message = if blocked {
+            "Chat blocked successfully"
+        } else {
+            "Chat unblocked successfully"
+        };
         succeeded(StatusCode::OK, message, view::chat(&chat))
     }
 }

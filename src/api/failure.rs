@@ -24,8 +24,18 @@ pub struct Failure {
 
 impl Failure {
     /// A failure without extra headers.
-    pub fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, message: message.into(), retry_after: None, allow: None }
+    pub fn new(
+        status: StatusCode,
+        code: &'static str,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            status,
+            code,
+            message: message.into(),
+            retry_after: None,
+            allow: None,
+        }
     }
 
     /// 404 for a path nobody knows.
@@ -35,19 +45,33 @@ impl Failure {
 
     /// 405 for a known path.
     pub fn method_not_allowed(allow: &Method) -> Self {
-        let failure = Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed");
-        Self { allow: Some(allow.clone()), ..failure }
+        let failure = Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            "Method not allowed",
+        );
+        Self {
+            allow: Some(allow.clone()),
+            ..failure
+        }
     }
 
     /// 500: a bug of ours, without its details.
     pub fn internal() -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Internal server error")
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal_error",
+            "Internal server error",
+        )
     }
 
     /// 503 while the server is stopping or full.
     pub fn unavailable(message: &'static str) -> Self {
         let failure = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message);
-        Self { retry_after: Some(1), ..failure }
+        Self {
+            retry_after: Some(1),
+            ..failure
+        }
     }
 
     /// 400 `invalid_request`.
@@ -82,7 +106,10 @@ impl From<chat::Error> for Failure {
             E::Unavailable => Some(1),
             _ => None,
         };
-        Self { retry_after, ..Self::new(status, error.code(), error.to_string()) }
+        Self {
+            retry_after,
+            ..Self::new(status, error.code(), error.to_string())
+        }
     }
 }
 
@@ -90,9 +117,11 @@ impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::User(error) => error.into(),
-            Refusal::Missing | Refusal::Invalid | Refusal::Expired => {
-                Self::new(StatusCode::UNAUTHORIZED, refusal.code(), refusal.to_string())
-            }
+            Refusal::Missing | Refusal::Invalid | Refusal::Expired => Self::new(
+                StatusCode::UNAUTHORIZED,
+                refusal.code(),
+                refusal.to_string(),
+            ),
         }
     }
 }

@@ -103,7 +103,10 @@ impl Api {
 
     async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Failure> {
         let Identity { user, .. } = self.access.identify(token(headers)).await?;
-        let origin = headers.get("x-socket-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
+        let origin = headers
+            .get("x-socket-id")
+            .and_then(|id| id.to_str().ok())
+            .map(str::to_owned);
         Ok(Caller { user, origin })
     }
 }
@@ -124,13 +127,24 @@ mod tests {
 
     #[test]
     fn paths_tolerate_one_trailing_slash() {
-        let parsed = |path| route(&segments(path)).map(|(method, endpoint)| format!("{method} {endpoint:?}"));
+        let parsed = |path| {
+            route(&segments(path)).map(|(method, endpoint)| format!("{method} {endpoint:?}"))
+        };
         assert_eq!(parsed("/api/chat/my-chats"), Some("GET MyChats".to_owned()));
-        assert_eq!(parsed("/api/chat/my-chats/"), Some("GET MyChats".to_owned()));
+        assert_eq!(
+            parsed("/api/chat/my-chats/"),
+            Some("GET MyChats".to_owned())
+        );
         assert_eq!(parsed("/api/chat/my-chats//"), None);
         assert_eq!(parsed("/api//chat/my-chats"), None);
-        assert_eq!(parsed("/api/chat/c/send"), Some("POST Send(\"c\")".to_owned()));
-        assert_eq!(parsed("/api/chat/message/m"), Some("DELETE DeleteMessage(\"m\")".to_owned()));
+        assert_eq!(
+            parsed("/api/chat/c/send"),
+            Some("POST Send(\"c\")".to_owned())
+        );
+        assert_eq!(
+            parsed("/api/chat/message/m"),
+            Some("DELETE DeleteMessage(\"m\")".to_owned())
+        );
         assert_eq!(parsed("/api/chat"), None);
         assert_eq!(parsed("/"), None);
     }

@@ -26,8 +26,11 @@ impl Api {
             let identity = self.access.identify(token).await?;
             self.chat.check_may_fetch(&identity.user, name).await?;
         }
-        let response = self.media.serve(name, request.method(), request.headers()).await?;
-        Ok(response.map(|body| body.boxed_unsync()))
+        let response = self
+            .media
+            .serve(name, request.method(), request.headers())
+            .await?;
+        Ok(response.map(BodyExt::boxed_unsync))
     }
 
     /// Sends the message that shows a file received just now. Answers the file's name too, for whoever cleans up.
@@ -55,7 +58,12 @@ impl Api {
             Ok(content) => content,
             Err(error) => return (name, Err(error)),
         };
-        let new = NewMessage { chat, content, parent: None, client_id };
+        let new = NewMessage {
+            chat,
+            content,
+            parent: None,
+            client_id,
+        };
         (name, self.chat.send_message(caller, new).await)
     }
 
@@ -72,7 +80,9 @@ impl From<MediaError> for Failure {
         let message = error.to_string();
         let (status, code) = match error {
             MediaError::NoFile => (StatusCode::BAD_REQUEST, "invalid_media"),
-            MediaError::BadForm(_) | MediaError::Aborted => (StatusCode::BAD_REQUEST, "invalid_request"),
+            MediaError::BadForm(_) | MediaError::Aborted => {
+                (StatusCode::BAD_REQUEST, "invalid_request")
+            }
             MediaError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "file_too_large"),
             MediaError::Unsupported | MediaError::NotAForm => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type")

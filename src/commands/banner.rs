@@ -24,5 +24,8 @@ pub(super) fn print(server: &Server) {
 fn print_user(url: &str, user: &DemoUser) {
     println!("{} ({})  {url}/?user={}", user.name, user.id, user.id);
     println!("  token  {}", user.token);
-    println!("  curl -s {url}/api/chat/my-chats -H 'Authorization: Bearer {}'\n", user.token);
+    println!(
+        "  curl -s {url}/api/chat/my-chats -H 'Authorization: Bearer {}'\n",
+        user.token
+    );
 }

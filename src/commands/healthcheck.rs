@@ -16,9 +16,15 @@ pub fn healthcheck(arguments: &Healthcheck) -> Result<()> {
     let unreachable = || format!("no server answers at {address}");
     let mut stream = TcpStream::connect_timeout(&address, TIMEOUT).with_context(unreachable)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
-    write!(stream, "GET /health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    write!(
+        stream,
+        "GET /health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    )?;
     let mut answer = String::new();
-    stream.take(64 * 1024).read_to_string(&mut answer).with_context(unreachable)?;
+    stream
+        .take(64 * 1024)
+        .read_to_string(&mut answer)
+        .with_context(unreachable)?;
     let status = answer.lines().next().unwrap_or_default();
     let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
     if !status.starts_with("HTTP/1.1 200") {

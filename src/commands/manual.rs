@@ -9,7 +9,12 @@ use crate::config::{Cli, Completions};
 
 /// Prints a completion script.
 pub fn completions(arguments: &Completions) -> Result<()> {
-    clap_complete::generate(arguments.shell, &mut Cli::command(), "jivchat", &mut io::stdout());
+    clap_complete::generate(
+        arguments.shell,
+        &mut Cli::command(),
+        "jivchat",
+        &mut io::stdout(),
+    );
     Ok(())
 }
 

@@ -11,7 +11,9 @@ use crate::server::Server;
 /// Runs the server until it is told to stop.
 pub fn serve(config: &Serve) -> Result<()> {
     start_log(&config.log)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     let outcome = runtime.block_on(run(config));
     // A blocking task that hangs must not keep the process.
     runtime.shutdown_background();
@@ -20,7 +22,10 @@ pub fn serve(config: &Serve) -> Result<()> {
 
 async fn run(config: &Serve) -> Result<()> {
     // Installed before anything slow: a signal while opening must not kill in the middle of a write.
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
     let server = Server::open(config).await?;
     banner::print(&server);
     let stop = async move {
@@ -35,7 +40,9 @@ async fn run(config: &Serve) -> Result<()> {
 
 fn start_log(log: &Log) -> Result<()> {
     let filter = EnvFilter::try_new(&log.log).with_context(|| format!("--log {}", log.log))?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     match log.log_format {
         LogFormat::Json => lines.json().flatten_event(true).init(),
         LogFormat::Pretty => {

@@ -10,12 +10,21 @@ use crate::config::Token;
 /// Prints a token.
 pub fn token(arguments: &Token) -> Result<()> {
     let tokens = &arguments.tokens;
-    let strength = if tokens.allow_weak_secret { Strength::WeakAllowed } else { Strength::Required };
+    let strength = if tokens.allow_weak_secret {
+        Strength::WeakAllowed
+    } else {
+        Strength::Required
+    };
     if tokens.jwt_secret.is_empty() && tokens.jwt_secret_file.is_empty() {
         let dir = &arguments.data_dir;
         std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
     }
-    let secrets = Secret::load(&tokens.jwt_secret, &tokens.jwt_secret_file, &arguments.data_dir, strength)?;
+    let secrets = Secret::load(
+        &tokens.jwt_secret,
+        &tokens.jwt_secret_file,
+        &arguments.data_dir,
+        strength,
+    )?;
     let secret = secrets.first().context("there is no secret")?;
     let token = mint(
         secret,

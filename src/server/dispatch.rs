@@ -7,7 +7,9 @@ use std::time::Instant;
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, UPGRADE, X_CONTENT_TYPE_OPTIONS};
+use hyper::header::{
+    CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, UPGRADE, X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::{Request, Response, StatusCode};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -50,7 +52,9 @@ impl Dispatch {
         if let Ok(value) = HeaderValue::from_str(&id) {
             headers.insert(REQUEST_ID, value);
         }
-        headers.entry(X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
+        headers
+            .entry(X_CONTENT_TYPE_OPTIONS)
+            .or_insert(HeaderValue::from_static("nosniff"));
         let status = response.status().as_u16();
         tracing::debug!(%method, %path, status, request = id, took = ?began.elapsed(), "request");
         response
@@ -60,7 +64,9 @@ impl Dispatch {
         if self.cors.is_preflight(&request) {
             let mut response = Response::new(api::full(""));
             *response.status_mut() = StatusCode::NO_CONTENT;
-            response.headers_mut().extend(self.cors.preflight_headers(request.headers()));
+            response
+                .headers_mut()
+                .extend(self.cors.preflight_headers(request.headers()));
             return response;
         }
         let path = request.uri().path();
@@ -86,10 +92,15 @@ impl Dispatch {
             let refusal = json!({ "code": 4, "message": "Forbidden" }).to_string();
             let mut response = Response::new(api::full(refusal));
             *response.status_mut() = StatusCode::FORBIDDEN;
-            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            response
+                .headers_mut()
+                .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             return closing(response);
         }
-        self.engine.handle(request).await.map(|body| body.map_err(|never| match never {}).boxed_unsync())
+        self.engine
+            .handle(request)
+            .await
+            .map(|body| body.map_err(|never| match never {}).boxed_unsync())
     }
 
     fn health(&self) -> Response<Body> {
@@ -107,13 +118,17 @@ impl Dispatch {
         });
         let mut response = Response::new(api::full(health.to_string()));
         *response.status_mut() = status;
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
     }
 }
 
 fn closing(mut response: Response<Body>) -> Response<Body> {
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+        .headers_mut()
+        .insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }
 

@@ -32,7 +32,11 @@ impl Background {
             tokio::spawn(async move { chat.store_receipts().await }),
             tokio::spawn(checkpoints(store.clone())),
         ];
-        Self { store, writer, tasks }
+        Self {
+            store,
+            writer,
+            tasks,
+        }
     }
 
     /// Resolves with the reason when the store has failed.

@@ -66,11 +66,21 @@ impl Data {
     /// Stores what is not there yet: every message has a client id of its own, so a second start adds nothing.
     pub(super) async fn store(&self, chat: &Service) -> Result<(), String> {
         for user in &self.users {
-            let Person { id, name, email, profile_picture } =
-                Person::deserialize(user).map_err(|error| error.to_string())?;
-            let profile =
-                Profile { id, name: Some(name), email: Some(email), picture: Some(profile_picture) };
-            chat.put_user(profile).await.map_err(|error| error.to_string())?;
+            let Person {
+                id,
+                name,
+                email,
+                profile_picture,
+            } = Person::deserialize(user).map_err(|error| error.to_string())?;
+            let profile = Profile {
+                id,
+                name: Some(name),
+                email: Some(email),
+                picture: Some(profile_picture),
+            };
+            chat.put_user(profile)
+                .await
+                .map_err(|error| error.to_string())?;
         }
         for pet in &self.pets {
             let PetRef { id } = PetRef::deserialize(pet).map_err(|error| error.to_string())?;
@@ -78,7 +88,10 @@ impl Data {
             chat.put_pet(pet).await.map_err(|error| error.to_string())?;
         }
         for (number, conversation) in self.conversations.iter().enumerate() {
-            conversation.store(chat, number).await.map_err(|error| error.to_string())?;
+            conversation
+                .store(chat, number)
+                .await
+                .map_err(|error| error.to_string())?;
         }
         Ok(())
     }
@@ -87,10 +100,17 @@ impl Data {
 impl Conversation {
     async fn store(&self, chat: &Service, number: usize) -> Result<(), crate::chat::Error> {
         let [opener, other] = self.participants.clone();
-        let as_user = |user: &UserId| Caller { user: user.clone(), origin: None };
-        let request = OpenChat { participant: Some(other), pet: self.pet.clone(), kind: None };
-        let (opened, _) = chat.open_chat(&as_user(&opener), request).await?;
-        let id = opened.chat.id;
+        let as_user = |user: &UserId| Caller {
+            user: user.clone(),
+            origin: None,
+        };
+        let request = OpenChat {
+            participant: Some(other),
+            pet: self.pet.clone(),
+            kind: None,
+        };
+        let (details, _) = chat.open_chat(&as_user(&opener), request).await?;
+        let id = details.chat.id;
         let mut stored: Vec<MessageId> = Vec::new();
         for (line, said) in self.messages.iter().enumerate() {
             let new = NewMessage {
@@ -103,7 +123,11 @@ impl Conversation {
             let sent = chat.import_message(&said.sender, new, sent_at).await?;
             stored.push(sent.message.message.id);
         }
-        let last_read = self.messages.iter().zip(&stored).rfind(|(said, _)| !said.unread);
+        let last_read = self
+            .messages
+            .iter()
+            .zip(&stored)
+            .rfind(|(said, _)| !said.unread);
         if let Some((_, message)) = last_read {
             for user in &self.participants {
                 chat.mark_read(&as_user(user), id, Some(*message)).await?;

@@ -4,7 +4,9 @@ mod load;
 
 use std::time::Duration;
 
-use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, REFERRER_POLICY};
+use hyper::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, REFERRER_POLICY,
+};
 use hyper::{Method, Request, Response};
 use include_dir::{Dir, include_dir};
 use serde_json::{Value, json};
@@ -51,11 +53,21 @@ impl Demo {
         let mut shown = data.users;
         for user in &mut shown {
             let text = |key: &str| user.get(key).and_then(Value::as_str).map(str::to_owned);
-            let (id, name) = (text("_id").unwrap_or_default(), text("name").unwrap_or_default());
+            let (id, name) = (
+                text("_id").unwrap_or_default(),
+                text("name").unwrap_or_default(),
+            );
             let picture = text("profilePicture");
             let email = text("email");
-            let token = mint(secret, &id, Some(&name), email.as_deref(), picture.as_deref(), TOKEN_TTL)
-                .map_err(|error| error.to_string())?;
+            let token = mint(
+                secret,
+                &id,
+                Some(&name),
+                email.as_deref(),
+                picture.as_deref(),
+                TOKEN_TTL,
+            )
+            .map_err(|error| error.to_string())?;
             user["token"] = json!(token);
             users.push(DemoUser { id, name, token });
         }
@@ -83,7 +95,9 @@ impl Demo {
 
 fn file(path: &str) -> Option<Response<Body>> {
     let contents = ASSETS.get_file(path)?.contents();
-    let mime = mime_guess::from_path(path).first_raw().unwrap_or("application/octet-stream");
+    let mime = mime_guess::from_path(path)
+        .first_raw()
+        .unwrap_or("application/octet-stream");
     Some(answer(mime, contents))
 }
 
