@@ -233,7 +233,11 @@ impl Service {
                     unread,
                     by: caller,
                 };
-                announce(tx, &events, event);
+                match sent_at {
+                    None => announce(tx, &events, event),
+                    // Nobody waits for what was said elsewhere long ago.
+                    Some(_) => tx.record_event(event.record()),
+                }
                 Ok(Sent {
                     message,
                     is_new: true,

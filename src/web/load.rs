@@ -1,5 +1,7 @@
 //! The data set of `data/demo`, read from the binary and put into the chat.
 
+use std::cmp::Reverse;
+
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -87,7 +89,11 @@ impl Data {
             let pet = pet_document::read(id, pet.clone()).map_err(|error| error.to_string())?;
             chat.put_pet(pet).await.map_err(|error| error.to_string())?;
         }
-        for (number, conversation) in self.conversations.iter().enumerate() {
+        // A list is in the order of activity: the conversation that was quiet longest comes first.
+        let mut conversations: Vec<_> = self.conversations.iter().enumerate().collect();
+        conversations
+            .sort_by_key(|(_, one)| Reverse(one.messages.last().map(|said| said.minutes_ago)));
+        for (number, conversation) in conversations {
             conversation
                 .store(chat, number)
                 .await

@@ -95,16 +95,18 @@ impl Demo {
 
 fn file(path: &str) -> Option<Response<Body>> {
     let contents = ASSETS.get_file(path)?.contents();
-    let mime = mime_guess::from_path(path)
-        .first_raw()
-        .unwrap_or("application/octet-stream");
-    Some(answer(mime, contents))
+    let mime = mime_guess::from_path(path).first_or_octet_stream();
+    let is_text = mime.type_() == "text";
+    let charset = if is_text { "; charset=utf-8" } else { "" };
+    Some(answer(&format!("{mime}{charset}"), contents))
 }
 
-fn answer(mime: &'static str, body: impl Into<bytes::Bytes>) -> Response<Body> {
+fn answer(mime: &str, body: impl Into<bytes::Bytes>) -> Response<Body> {
     let mut response = Response::new(full(body));
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(mime));
+    if let Ok(mime) = HeaderValue::from_str(mime) {
+        headers.insert(CONTENT_TYPE, mime);
+    }
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
