@@ -52,18 +52,31 @@ pub(super) struct State {
     /// At most one thing waits for dispatch: a POST waits for its predecessor, an upgrade for the POST in flight.
     pub(super) inbound: Option<Inbound>,
     pub(super) woken: bool,
-    /// A GET is held.
-    pub(super) polling: bool,
-    /// A POST is being read or dispatched.
-    pub(super) posting: bool,
+    pub(super) requests: Requests,
     /// The application works on a POST; until it is done the client cannot send its PONG.
     pub(super) dispatching: bool,
-    /// A websocket wants to take this session over.
-    pub(super) upgrading: bool,
-    /// That websocket has been probed: polls are released with NOOP.
-    pub(super) probing: bool,
+    pub(super) upgrade: Upgrade,
     ending: Option<Ending>,
     farewell_timeout: Duration,
+}
+
+/// The HTTP requests under way: at most one of each kind.
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    /// A GET is held.
+    pub(super) get: bool,
+    /// A POST is being read or dispatched.
+    pub(super) post: bool,
+}
+
+/// How far a websocket has come in taking the session over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Upgrade {
+    None,
+    /// There is one.
+    Attempted,
+    /// It has probed: polls are released with NOOP.
+    Probed,
 }
 
 /// How the session ended and what its client may still fetch.
@@ -142,11 +155,9 @@ impl Shared {
                 expiry: None,
                 inbound: None,
                 woken: false,
-                polling: false,
-                posting: false,
+                requests: Requests::default(),
                 dispatching: false,
-                upgrading: false,
-                probing: false,
+                upgrade: Upgrade::None,
                 ending: None,
                 farewell_timeout: config.farewell_timeout,
             }),

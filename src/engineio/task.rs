@@ -184,13 +184,11 @@ impl<H: Handler> Life<H> {
 
     /// A panic ends the session, not the task.
     async fn guarded<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        match AssertUnwindSafe(work).catch_unwind().await {
-            Ok(value) => Some(value),
-            Err(_) => {
-                self.shared().close(CloseReason::HandlerPanicked);
-                None
-            }
+        let result = AssertUnwindSafe(work).catch_unwind().await;
+        if result.is_err() {
+            self.shared().close(CloseReason::HandlerPanicked);
         }
+        result.ok()
     }
 
     /// Sends what is queued, until the session ends and its last packets and close frame are written.

@@ -70,12 +70,13 @@ pub(super) fn close_code(error: &Error) -> Option<CloseCode> {
         Error::Utf8(_) => Some(CloseCode::Invalid),
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
         Error::Protocol(_) => Some(CloseCode::Protocol),
-        Error::Io(error) => error
-            .get_ref()
-            .is_some_and(|inner| inner.is::<TooManyFragments>())
-            .then_some(CloseCode::Policy),
+        Error::Io(error) if error.get_ref().is_some_and(is_flood) => Some(CloseCode::Policy),
         _ => None,
     }
+}
+
+fn is_flood(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    error.is::<TooManyFragments>()
 }
 
 pub(super) fn close_message(code: Option<CloseCode>) -> Message {
