@@ -1,0 +1,277 @@
+//! Tokens: who the host application says the caller is (promise P13, after RFC 8725). It owns what a token must look
+//! like and which secrets sign it; it does not know the users, REST or sockets.
+
+mod object;
+mod secret;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, crypto};
+use serde::Serialize;
+use serde_json::Value;
+
+use self::object::Object;
+pub use self::secret::{Secret, SecretError, Strength};
+use crate::id::UserId;
+
+/// The only algorithm accepted.
+const ALGORITHM: Algorithm = Algorithm::HS256;
+/// Longer tokens are refused unread, in bytes.
+pub const MAX_TOKEN: usize = 8 << 10;
+/// The largest whole number that every JSON implementation holds; a later time is nonsense.
+const MAX_TIME: u64 = 1 << 53;
+
+/// Why a caller is not let in. What exactly was wrong is not told: it would help only an attacker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AuthError {
+    /// There is no token.
+    #[error("no token")]
+    Missing,
+    /// It is not a token, not signed by any of our secrets, not valid yet, or says nothing of use.
+    #[error("invalid token")]
+    Invalid,
+    /// It was valid once.
+    #[error("expired token")]
+    Expired,
+}
+
+/// What a valid token says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claims {
+    /// The first of the claims `id`, `_id`, `userId`, `sub` that is there.
+    pub user_id: UserId,
+    /// Claim `name`.
+    pub name: Option<String>,
+    /// Claim `email`.
+    pub email: Option<String>,
+    /// The first of the claims `profilePicture`, `profileImage`, `picture` that is there.
+    pub profile_picture: Option<String>,
+    /// When it ends, in seconds since 1970; a session ends with its token.
+    pub expires_at: Option<u64>,
+}
+
+/// Whether a token must say when it ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expiry {
+    /// A token without `exp` is refused.
+    Required,
+    /// It is accepted, and never ends.
+    Optional,
+}
+
+/// The one check for REST and sockets.
+pub struct Verifier {
+    keys: Vec<DecodingKey>,
+    secrets: Vec<Secret>,
+    expiry: Expiry,
+    leeway: u64,
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secrets = self.secrets.len();
+        f.debug_struct("Verifier")
+            .field("secrets", &secrets)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Verifier {
+    /// The most by which the clocks of the host and of this server may differ.
+    pub const MAX_LEEWAY: Duration = Duration::from_secs(5);
+
+    /// A check against `secrets`, tried in order. `leeway`, at most [`Verifier::MAX_LEEWAY`] and in whole seconds, is
+    /// granted after `exp` and before `nbf`.
+    pub fn new(secrets: Vec<Secret>, expiry: Expiry, leeway: Duration) -> Self {
+        let key = |secret: &Secret| DecodingKey::from_secret(secret.bytes());
+        Self {
+            keys: secrets.iter().map(key).collect(),
+            secrets,
+            expiry,
+            leeway: leeway.min(Self::MAX_LEEWAY).as_secs(),
+        }
+    }
+
+    /// Checks a token as of now.
+    pub fn verify(&self, token: &str) -> Result<Claims, AuthError> {
+        self.verify_at(token, now())
+    }
+
+    /// Checks a token as of `now`, in seconds since 1970.
+    pub fn verify_at(&self, token: &str, now: u64) -> Result<Claims, AuthError> {
+        if token.is_empty() {
+            return Err(AuthError::Missing);
+        }
+        if token.len() > MAX_TOKEN {
+            return Err(AuthError::Invalid);
+        }
+        let mut parts = token.split('.');
+        let (Some(header), Some(payload), Some(signature), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(AuthError::Invalid);
+        };
+        check_header(&decode_object(header)?)?;
+        let message = &token.as_bytes()[..header.len() + 1 + payload.len()];
+        if !self.is_signed(message, signature) {
+            return Err(AuthError::Invalid);
+        }
+        self.read_claims(&decode_object(payload)?, now)
+    }
+
+    /// Signs and verifies once with each secret: a crypto backend that is missing shows at the start, not at the first
+    /// user's token.
+    pub fn self_test(&self) -> Result<(), AuthError> {
+        for secret in &self.secrets {
+            let token = mint(
+                secret,
+                "self-test",
+                None,
+                None,
+                None,
+                Duration::from_mins(1),
+            )?;
+            self.verify(&token)?;
+            if self.verify(&format!("{token}A")).is_ok() {
+                return Err(AuthError::Invalid);
+            }
+        }
+        Ok(())
+    }
+
+    fn is_signed(&self, message: &[u8], signature: &str) -> bool {
+        let signs = |key| crypto::verify(signature, message, key, ALGORITHM).unwrap_or(false);
+        self.keys.iter().any(signs)
+    }
+
+    fn read_claims(&self, claims: &Object, now: u64) -> Result<Claims, AuthError> {
+        let expires_at = time_claim(claims, "exp")?;
+        match expires_at {
+            Some(end) if now >= end.saturating_add(self.leeway) => return Err(AuthError::Expired),
+            None if self.expiry == Expiry::Required => return Err(AuthError::Invalid),
+            _ => {}
+        }
+        if time_claim(claims, "nbf")?.is_some_and(|start| now.saturating_add(self.leeway) < start) {
+            return Err(AuthError::Invalid);
+        }
+        let id = first_of(claims, &["id", "_id", "userId", "sub"]).and_then(Value::as_str);
+        let text = |names: &[&str]| {
+            let text = first_of(claims, names)?.as_str()?.trim();
+            (!text.is_empty()).then(|| text.to_owned())
+        };
+        Ok(Claims {
+            user_id: id
+                .and_then(|id| id.parse().ok())
+                .ok_or(AuthError::Invalid)?,
+            name: text(&["name"]),
+            email: text(&["email"]),
+            profile_picture: text(&["profilePicture", "profileImage", "picture"]),
+            expires_at,
+        })
+    }
+}
+
+/// RFC 8725 §3.1: the algorithm is held against the list before anything is verified. `kid`, `jku`, `jwk` and `x5*` are not
+/// looked at: no token brings or chooses its own key.
+fn check_header(header: &Object) -> Result<(), AuthError> {
+    if header.get("alg").and_then(Value::as_str) != Some("HS256") {
+        return Err(AuthError::Invalid);
+    }
+    // RFC 7515 §4.1.11: if any of the listed extensions is not understood, the JWS is invalid. None is understood here.
+    if header.get("crit").is_some() {
+        return Err(AuthError::Invalid);
+    }
+    Ok(())
+}
+
+fn decode_object(part: &str) -> Result<Object, AuthError> {
+    let bytes = URL_SAFE_NO_PAD.decode(part);
+    let bytes = bytes.map_err(|_| AuthError::Invalid)?;
+    serde_json::from_slice(&bytes).map_err(|_| AuthError::Invalid)
+}
+
+/// The first claim that is there and not null; the later ones do not stand in for one that is of no use.
+fn first_of<'a>(claims: &'a Object, names: &[&str]) -> Option<&'a Value> {
+    let mut present = names.iter().filter_map(|name| claims.get(name));
+    present.find(|value| !value.is_null())
+}
+
+/// RFC 7519 §2: a `NumericDate` is a number of seconds, perhaps with a fraction.
+fn time_claim(claims: &Object, name: &str) -> Result<Option<u64>, AuthError> {
+    let Some(value) = claims.get(name) else {
+        return Ok(None);
+    };
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "the range is checked before, and within it every whole number is exact"
+    )]
+    let seconds = match (value.as_u64(), value.as_f64()) {
+        (Some(seconds), _) => seconds,
+        (None, Some(seconds)) if (0.0..MAX_TIME as f64).contains(&seconds) => seconds as u64,
+        _ => return Err(AuthError::Invalid),
+    };
+    if seconds > MAX_TIME {
+        return Err(AuthError::Invalid);
+    }
+    Ok(Some(seconds))
+}
+
+/// The token in the value of an `Authorization` header, if its scheme is `Bearer` in any case.
+pub fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.trim().split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| token.trim_start())
+}
+
+/// Signs a token as a host application would; refuses an id that [`Verifier::verify`] would refuse.
+pub fn mint(
+    secret: &Secret,
+    id: &str,
+    name: Option<&str>,
+    email: Option<&str>,
+    picture: Option<&str>,
+    ttl: Duration,
+) -> Result<String, AuthError> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Minted<'a> {
+        id: &'a UserId,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        name: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        email: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        profile_picture: Option<&'a str>,
+        iat: u64,
+        exp: u64,
+    }
+    let now = now();
+    let claims = Minted {
+        id: &id.parse().map_err(|_| AuthError::Invalid)?,
+        name,
+        email,
+        profile_picture: picture,
+        iat: now,
+        exp: now.saturating_add(ttl.as_secs()).min(MAX_TIME),
+    };
+    let key = EncodingKey::from_secret(secret.bytes());
+    let token = jsonwebtoken::encode(&Header::new(ALGORITHM), &claims, &key);
+    match token {
+        Ok(token) if token.len() <= MAX_TOKEN => Ok(token),
+        _ => Err(AuthError::Invalid),
+    }
+}
+
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    // With a clock before 1970 nothing is valid, rather than everything.
+    since.map_or(u64::MAX, |since| since.as_secs())
+}

@@ -1,0 +1,203 @@
+//! Messages and chats with everything around them that a client is shown, gathered once from any source.
+
+use std::collections::HashMap;
+
+use super::error::Error;
+use crate::id::{ChatId, UserId};
+use crate::model::{Chat, Message, Pet, ReadState, User};
+use crate::store::{Source, Tables};
+
+/// How far a message has come. Never goes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Status {
+    /// Stored.
+    Sent,
+    /// Handed to all the others.
+    Delivered,
+    /// Read by all the others.
+    Read,
+}
+
+/// A message, who wrote it, how far it has come, and what it answers.
+#[derive(Debug, Clone)]
+pub struct MessageDetails {
+    /// The message.
+    pub message: Message,
+    /// Its sender.
+    pub sender: User,
+    /// The other participants who have read it.
+    pub read_by: Vec<UserId>,
+    /// How far it has come.
+    pub status: Status,
+    /// The message it answers, without that one's parent.
+    pub parent: Option<Box<MessageDetails>>,
+}
+
+/// A chat, who takes part, what it is about, and its last message.
+#[derive(Debug, Clone)]
+pub struct ChatDetails {
+    /// The chat.
+    pub chat: Chat,
+    /// Who takes part, in the chat's order.
+    pub participants: Vec<Participant>,
+    /// The pet of an inquiry.
+    pub pet: Option<Pet>,
+    /// The newest message.
+    pub last_message: Option<MessageDetails>,
+}
+
+/// One participant as the others see them.
+#[derive(Debug, Clone)]
+pub struct Participant {
+    /// The profile.
+    pub user: User,
+    /// Unread messages in this chat.
+    pub unread: u32,
+    /// Whether a socket of theirs is connected.
+    pub is_online: bool,
+}
+
+/// Gathers details of one chat and remembers what it has read already.
+pub(super) struct Gatherer<'t, S> {
+    tables: &'t Tables<S>,
+    chat: Chat,
+    states: Vec<(UserId, ReadState)>,
+    users: HashMap<UserId, User>,
+}
+
+impl<'t, S: Source> Gatherer<'t, S> {
+    pub(super) fn new(tables: &'t Tables<S>, chat: Chat) -> Result<Self, Error> {
+        let states = chat
+            .participants
+            .iter()
+            .map(|user| Ok((user.clone(), tables.read_state(user, chat.id)?)))
+            .collect::<Result<_, Error>>()?;
+        Ok(Self {
+            tables,
+            chat,
+            states,
+            users: HashMap::new(),
+        })
+    }
+
+    /// The message with its parent.
+    pub(super) fn message(&mut self, message: Message) -> Result<MessageDetails, Error> {
+        let parent = match message.parent {
+            Some(seq) => self.tables.message(message.chat, seq)?,
+            None => None,
+        };
+        let parent = parent
+            .map(|parent| self.alone(parent))
+            .transpose()?
+            .map(Box::new);
+        Ok(MessageDetails {
+            parent,
+            ..self.alone(message)?
+        })
+    }
+
+    fn alone(&mut self, message: Message) -> Result<MessageDetails, Error> {
+        let sender = self.user(&message.sender)?;
+        let others = || {
+            self.states
+                .iter()
+                .filter(|(user, _)| *user != message.sender)
+        };
+        let read_by: Vec<UserId> = others()
+            .filter(|(_, state)| state.read >= message.seq)
+            .map(|(user, _)| user.clone())
+            .collect();
+        let status = if others().all(|(_, state)| state.read >= message.seq) {
+            Status::Read
+        } else if others().all(|(_, state)| state.delivered >= message.seq) {
+            Status::Delivered
+        } else {
+            Status::Sent
+        };
+        Ok(MessageDetails {
+            message,
+            sender,
+            read_by,
+            status,
+            parent: None,
+        })
+    }
+
+    /// The chat itself; presence is filled in by the service, which alone knows it.
+    pub(super) fn chat(mut self) -> Result<ChatDetails, Error> {
+        let last_message = match self.chat.last_seq {
+            0 => None,
+            seq => self.tables.message(self.chat.id, seq)?,
+        };
+        let last_message = last_message
+            .map(|message| self.message(message))
+            .transpose()?;
+        let pet = self
+            .chat
+            .pet
+            .as_ref()
+            .map(|pet| self.tables.pet(pet))
+            .transpose()?
+            .flatten();
+        let states = std::mem::take(&mut self.states);
+        let participants = states
+            .into_iter()
+            .map(|(id, state)| {
+                Ok(Participant {
+                    user: self.user(&id)?,
+                    unread: state.unread,
+                    is_online: false,
+                })
+            })
+            .collect::<Result<_, Error>>()?;
+        Ok(ChatDetails {
+            chat: self.chat,
+            participants,
+            pet,
+            last_message,
+        })
+    }
+
+    fn user(&mut self, id: &UserId) -> Result<User, Error> {
+        if let Some(user) = self.users.get(id) {
+            return Ok(user.clone());
+        }
+        let user = self.tables.user(id)?.unwrap_or_else(|| stub(id));
+        self.users.insert(id.clone(), user.clone());
+        Ok(user)
+    }
+}
+
+/// What is shown of a user about whom nothing is known.
+pub(super) fn stub(id: &UserId) -> User {
+    User {
+        id: id.clone(),
+        name: id.stub_name(),
+        email: None,
+        picture: None,
+        last_seen: None,
+        banned: false,
+        claims_digest: None,
+    }
+}
+
+/// The chat, if `user` takes part in it. The one check of membership (promise P12): whether the chat exists is not revealed.
+pub(super) fn membership<S: Source>(
+    tables: &Tables<S>,
+    user: &UserId,
+    chat: ChatId,
+) -> Result<Chat, Error> {
+    tables
+        .chat(chat)?
+        .filter(|chat| chat.has(user))
+        .ok_or(Error::AccessDenied)
+}
+
+/// Refuses while anybody blocks the chat.
+pub(super) fn unblocked(chat: Chat) -> Result<Chat, Error> {
+    if chat.blocked_by.is_empty() {
+        Ok(chat)
+    } else {
+        Err(Error::ChatBlocked)
+    }
+}

@@ -1,0 +1,126 @@
+//! The users and pets that the host application tells us about, in tokens or by upsert.
+
+use super::details::stub;
+use super::{Error, Service};
+use crate::id::{PetId, UserId};
+use crate::model::{Pet, User};
+use crate::store::{Source, Tables};
+
+/// What a signed token says of its user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// The host's id.
+    pub id: UserId,
+    /// Display name.
+    pub name: Option<String>,
+    /// E-mail address.
+    pub email: Option<String>,
+    /// Avatar.
+    pub picture: Option<String>,
+}
+
+impl Profile {
+    /// Tells two profiles apart; `None` when the token carries only an id.
+    fn digest(&self) -> Option<u32> {
+        let parts = [&self.name, &self.email, &self.picture];
+        if parts.iter().all(|part| part.is_none()) {
+            return None;
+        }
+        let mut hasher = crc32fast::Hasher::new();
+        for part in parts {
+            hasher.update(part.as_deref().unwrap_or("\u{0}").as_bytes());
+            hasher.update(&[0xff]);
+        }
+        Some(hasher.finalize())
+    }
+
+    fn applied_to(self, known: Option<User>) -> User {
+        let digest = self.digest();
+        let mut user = known.unwrap_or_else(|| stub(&self.id));
+        user.name = self.name.unwrap_or(user.name);
+        user.email = self.email.or(user.email);
+        user.picture = self.picture.or(user.picture);
+        user.claims_digest = digest.or(user.claims_digest);
+        user
+    }
+}
+
+impl Service {
+    /// Lets the user of a verified token in. A token's profile creates or refreshes the user on its first use; after
+    /// that the host's upserts win.
+    pub async fn admit(&self, profile: Profile) -> Result<User, Error> {
+        let require_known = self.options.require_known_users;
+        let wanted = profile.clone();
+        let known = self
+            .store
+            .read(move |tables| settled(tables, &wanted, require_known))
+            .await?;
+        if let Some(user) = known {
+            return Ok(user);
+        }
+        self.store
+            .write(move |tx| {
+                if let Some(user) = settled(tx, &profile, require_known)? {
+                    return Ok(user);
+                }
+                let known = tx.user(&profile.id)?;
+                let user = profile.applied_to(known);
+                tx.put_user(&user)?;
+                Ok(user)
+            })
+            .await
+    }
+
+    /// The user with this id.
+    pub async fn user(&self, id: UserId) -> Result<User, Error> {
+        self.store
+            .read(move |tables| tables.user(&id)?.ok_or(Error::UserNotFound))
+            .await
+    }
+
+    /// Creates a user or replaces what the host says of one; presence and bans stay.
+    pub async fn put_user(&self, profile: Profile) -> Result<User, Error> {
+        self.store
+            .write(move |tx| {
+                let known = tx.user(&profile.id)?;
+                let digest = known.as_ref().and_then(|user| user.claims_digest);
+                let user = User {
+                    claims_digest: digest,
+                    ..profile.applied_to(known)
+                };
+                tx.put_user(&user)?;
+                Ok(user)
+            })
+            .await
+    }
+
+    /// The pet with this id.
+    pub async fn pet(&self, id: PetId) -> Result<Pet, Error> {
+        self.store
+            .read(move |tables| tables.pet(&id)?.ok_or(Error::PetNotFound))
+            .await
+    }
+
+    /// Creates or replaces a pet.
+    pub async fn put_pet(&self, pet: Pet) -> Result<(), Error> {
+        self.store.write(move |tx| Ok(tx.put_pet(&pet)?)).await
+    }
+}
+
+/// The user, when the token tells nothing new; `None` when there is something to write.
+fn settled<S: Source>(
+    tables: &Tables<S>,
+    profile: &Profile,
+    require_known: bool,
+) -> Result<Option<User>, Error> {
+    match tables.user(&profile.id)? {
+        Some(user) if user.banned => Err(Error::CallerBanned),
+        Some(user) => {
+            let digest = profile.digest();
+            let tells_nothing_new = digest.is_none() || digest == user.claims_digest;
+            Ok(tells_nothing_new.then_some(user))
+        }
+        None if require_known => Err(Error::CallerUnknown),
+        None => Ok(None),
+    }
+}

@@ -1,0 +1,111 @@
+//! The rules of the chat, each written once, for REST and sockets alike.
+//!
+//! [`Service`] takes typed requests, runs each rule as one job on the store's writer thread (or one read), and answers.
+//! What others have to hear of leaves as [`Event`]s after the commit, in commit order. It knows no JSON, no HTTP and no
+//! sockets.
+
+mod chats;
+mod details;
+mod directory;
+mod error;
+mod event;
+mod messages;
+mod presence;
+mod receipts;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+pub use self::chats::{ChatPage, OpenChat};
+pub use self::details::{ChatDetails, MessageDetails, Participant, Status};
+pub use self::directory::Profile;
+pub use self::error::Error;
+pub use self::event::{Event, UnreadChange};
+pub use self::messages::{Content, History, HistoryPage, NewMessage, Pages, Sent};
+pub use self::presence::Presence;
+use self::receipts::Receipts;
+use crate::id::UserId;
+use crate::limits::{Limiter, Rate};
+use crate::store::{Store, Transaction};
+
+/// Events that may wait for delivery; past it the writer waits.
+pub const EVENT_QUEUE: usize = 4096;
+
+/// Who asks, and on behalf of which socket.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The authenticated user.
+    pub user: UserId,
+    /// The caller's own socket, left out of what the call makes others hear.
+    pub origin: Option<String>,
+}
+
+/// What the operator decides.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Refuse tokens of users about whom the host has told us nothing.
+    pub require_known_users: bool,
+    /// Fetching a page of history marks it read.
+    pub mark_read_on_fetch: bool,
+    /// How fast one user may send.
+    pub message_rate: Rate,
+}
+
+/// The chat: every rule is a method, in the file named after its subject. Cheap to clone.
+#[derive(Clone)]
+pub struct Service {
+    store: Store,
+    events: mpsc::Sender<Event>,
+    presence: Arc<Presence>,
+    receipts: Arc<Receipts>,
+    sending: Arc<Limiter<UserId>>,
+    options: Options,
+}
+
+impl Service {
+    /// A service over `store`, and the events that come out of it.
+    pub fn new(store: Store, options: Options) -> (Self, mpsc::Receiver<Event>) {
+        let (events, out) = mpsc::channel(EVENT_QUEUE);
+        let service = Self {
+            store,
+            events,
+            presence: Arc::default(),
+            receipts: Arc::default(),
+            sending: Arc::new(Limiter::new(options.message_rate)),
+            options,
+        };
+        (service, out)
+    }
+
+    /// Who is online.
+    pub fn presence(&self) -> &Presence {
+        &self.presence
+    }
+
+    /// Whether writes can be taken.
+    pub fn is_healthy(&self) -> bool {
+        self.store.is_healthy()
+    }
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Service")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Lets `event` out once the commit is on stable storage. The channel is bounded: the writer waits for delivery
+/// rather than pile up.
+fn announce(transaction: &mut Transaction<'_>, events: &mpsc::Sender<Event>, event: Event) {
+    transaction.record_event(event.record());
+    let events = events.clone();
+    transaction.on_commit(move || {
+        // Nobody listens any more only while the server shuts down, when clients fetch what they missed.
+        let _ = events.blocking_send(event);
+    });
+}

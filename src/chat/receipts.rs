@@ -1,0 +1,163 @@
+//! Read and delivered watermarks. Marking 10,000 messages read is one row.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::details::membership;
+use super::event::Event;
+use super::messages::put_unread;
+use super::{Caller, Error, Service, announce};
+use crate::id::{ChatId, MessageId, UserId};
+use crate::model::{Chat, ReadState};
+use crate::store::Transaction;
+
+/// What has been handed over and is not stored yet: the highest `seq` per chat and user. Under load many handings
+/// become one row.
+#[derive(Debug, Default)]
+pub(super) struct Receipts {
+    pending: Mutex<HashMap<(ChatId, UserId), u64>>,
+    wake: Notify,
+}
+
+impl Receipts {
+    fn add(&self, chat: ChatId, user: &UserId, seq: u64) {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let highest = pending.entry((chat, user.clone())).or_default();
+        *highest = seq.max(*highest);
+        drop(pending);
+        self.wake.notify_one();
+    }
+
+    fn take(&self) -> HashMap<(ChatId, UserId), u64> {
+        std::mem::take(&mut self.pending.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Service {
+    /// Marks everything up to `message` (everything so far, if it is `None`) read by the caller. Answers how many
+    /// messages stay unread in the chat.
+    pub async fn mark_read(
+        &self,
+        caller: &Caller,
+        chat: ChatId,
+        message: Option<MessageId>,
+    ) -> Result<u32, Error> {
+        let (caller, events) = (caller.clone(), self.events.clone());
+        self.store
+            .write(move |tx| {
+                let chat = membership(tx, &caller.user, chat)?;
+                let up_to = match message {
+                    None => chat.last_seq,
+                    Some(id) => match tx.find_message(id)? {
+                        Some(message) if message.chat == chat.id => message.seq,
+                        _ => return Err(Error::MessageNotFound),
+                    },
+                };
+                let before = tx.read_state(&caller.user, chat.id)?;
+                if up_to <= before.read {
+                    return Ok(before.unread);
+                }
+                let unread = unread_after(tx, &chat, &caller.user, before, up_to)?;
+                let state = ReadState {
+                    unread,
+                    read: up_to,
+                    delivered: before.delivered.max(up_to),
+                };
+                let change = put_unread(tx, &caller.user, chat.id, state)?;
+                let Some(last) = tx.message(chat.id, up_to)? else {
+                    return Ok(unread);
+                };
+                let event = Event::MessageRead {
+                    chat: chat.id,
+                    message: last.id,
+                    participants: chat.participants,
+                    unread: change,
+                    by: caller,
+                };
+                announce(tx, &events, event);
+                Ok(unread)
+            })
+            .await
+    }
+
+    /// Everything up to `seq` has been handed to the user. Stored soon, by [`Service::store_receipts`].
+    pub fn handed_over(&self, chat: ChatId, user: &UserId, seq: u64) {
+        self.receipts.add(chat, user, seq);
+    }
+
+    /// Stores delivered watermarks as they come, many in one job. Runs until it is dropped.
+    pub async fn store_receipts(&self) {
+        loop {
+            self.receipts.wake.notified().await;
+            let events = self.events.clone();
+            let batch = self.receipts.take();
+            let stored = self.store.write(move |tx| {
+                for ((chat, user), seq) in batch {
+                    if let Some(event) = mark_delivered(tx, chat, user, seq)? {
+                        announce(tx, &events, event);
+                    }
+                }
+                Ok::<_, Error>(())
+            });
+            if let Err(error) = stored.await {
+                // They are derived anew from the next message that is handed over.
+                tracing::warn!(%error, "delivered watermarks were not stored");
+            }
+        }
+    }
+}
+
+fn mark_delivered(
+    tx: &mut Transaction<'_>,
+    chat: ChatId,
+    user: UserId,
+    seq: u64,
+) -> Result<Option<Event>, Error> {
+    let before = tx.read_state(&user, chat)?;
+    if seq <= before.delivered {
+        return Ok(None);
+    }
+    let (Some(chat), Some(last)) = (tx.chat(chat)?, tx.message(chat, seq)?) else {
+        return Ok(None);
+    };
+    tx.put_read_state(
+        &user,
+        chat.id,
+        ReadState {
+            delivered: seq,
+            ..before
+        },
+    )?;
+    let senders = chat.others(&user).cloned().collect();
+    Ok(Some(Event::MessageDelivered {
+        chat: chat.id,
+        message: last.id,
+        user,
+        senders,
+    }))
+}
+
+/// How many messages of others stay unread after `up_to`. Counts the shorter side of the new watermark.
+fn unread_after(
+    tx: &Transaction<'_>,
+    chat: &Chat,
+    user: &UserId,
+    before: ReadState,
+    up_to: u64,
+) -> Result<u32, Error> {
+    let count = |seqs| -> Result<u32, Error> {
+        tx.messages(chat.id, seqs).try_fold(0, |count, message| {
+            let message = message?;
+            Ok(count + u32::from(message.sender != *user && !message.deleted))
+        })
+    };
+    if chat.last_seq - up_to <= up_to - before.read {
+        count(up_to + 1..chat.last_seq + 1)
+    } else {
+        Ok(before
+            .unread
+            .saturating_sub(count(before.read + 1..up_to + 1)?))
+    }
+}

@@ -1,0 +1,171 @@
+//! The append-only log: the one copy of the truth. It owns the segment files of a directory, what a crash may have left
+//! at their end, and the promise that what `append` returned for is on stable storage. It knows nothing of chat, of
+//! trees beyond their number, or of the index that is built from it. The bytes are described in `docs/journal.md`.
+//!
+//! - `frame`: the codec, pure, one frame for a commit group
+//! - `segment`: the header and the name of a file
+//! - `disk`: the file operations, as a trait so that tests can cut the power
+//! - `frames`, `scan`: reading, and telling a torn tail from damage
+//! - `writer`: appending
+//! - [`DirLock`]: one owner of a data directory
+
+#[cfg(test)]
+mod crash_tests;
+mod disk;
+mod error;
+mod frame;
+mod frames;
+mod lock;
+mod scan;
+mod segment;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use self::disk::Directory;
+pub use self::error::{Damage, Error, ReplayError};
+pub use self::frame::Defect;
+pub use self::lock::{DirLock, LockError};
+pub use self::scan::{Progress, Replayed};
+use self::writer::Writer;
+
+/// What one write job changed: absolute key writes, so that replaying is idempotent, and opaque event records.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Commit {
+    /// 1, 2, 3 … without a gap, assigned by the caller.
+    pub number: u64,
+    /// Applied in order; a later write to the same key wins.
+    pub writes: Vec<Write>,
+    /// What happened, for consumers that follow the journal; the journal never looks inside.
+    pub events: Vec<Vec<u8>>,
+}
+
+/// One key of one tree, as it is after the commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Write {
+    /// The number of the tree; its meaning is the caller's.
+    pub tree: u8,
+    /// The whole key.
+    pub key: Vec<u8>,
+    /// The whole value; `None` removes the key.
+    pub value: Option<Vec<u8>>,
+}
+
+/// The end of a frame: everything before it is whole and on stable storage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Position {
+    /// Number of the segment, from 1.
+    pub segment: u64,
+    /// Bytes from the start of that segment's file.
+    pub offset: u64,
+}
+
+impl Position {
+    /// Before everything: where a rebuild begins.
+    pub const START: Self = Self {
+        segment: 1,
+        offset: 0,
+    };
+}
+
+/// Sizes, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// A segment that would grow past this is closed and the next begun. One group larger than this still gets a
+    /// segment of its own.
+    pub segment_bytes: u64,
+    /// The largest frame `append` writes; at most [`Options::FRAME_LIMIT`]. A larger group is [`Error::TooLarge`].
+    pub max_frame: usize,
+}
+
+impl Options {
+    /// The largest frame any version of this format holds, and so the most memory a reader needs for one.
+    pub const FRAME_LIMIT: usize = frame::FRAME_LIMIT;
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            segment_bytes: 64 << 20,
+            max_frame: 16 << 20,
+        }
+    }
+}
+
+/// What opening found and did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recovered {
+    /// The journal did not exist and has been begun.
+    pub created: bool,
+    /// Number of the last whole commit; 0 when there is none.
+    pub last_commit: u64,
+    /// Bytes of a torn last group that were cut off; none of it had been acknowledged.
+    pub cut_bytes: u64,
+    /// A segment whose begun header never reached the disk and that was removed.
+    pub removed_segment: Option<u64>,
+}
+
+/// The writer. There is at most one for a directory: the caller holds a [`DirLock`].
+#[derive(Debug)]
+pub struct Journal {
+    writer: Writer<Directory>,
+}
+
+impl Journal {
+    /// Opens the journal of `dir`, or begins one; `dir` must exist. A torn last group is cut off and told of.
+    ///
+    /// `known` is a position that a checkpoint proved to be on stable storage: whatever is wrong before it is damage,
+    /// never a torn tail. With it only its own segment and the later ones are read; without it, everything is.
+    pub fn open(
+        dir: &Path,
+        options: Options,
+        known: Option<Position>,
+    ) -> Result<(Self, Recovered), Error> {
+        let (writer, recovered) = Writer::open(Directory::new(dir), options, known)?;
+        Ok((Self { writer }, recovered))
+    }
+
+    /// Writes the group as one frame and syncs it; once this returns `Ok`, all of it survives a power cut.
+    ///
+    /// After [`Error::Full`], [`Error::Io`] or a refusal of the group itself, nothing of the group remains and the
+    /// journal may be used again. After [`Error::SyncFailed`] the process has to end: only recovery tells what was kept.
+    pub fn append(&mut self, group: &[Commit]) -> Result<Position, Error> {
+        self.writer.append(group)
+    }
+
+    /// The end of the last frame.
+    pub fn position(&self) -> Position {
+        self.writer.position()
+    }
+
+    /// The number that the next commit must bear.
+    pub fn next_commit(&self) -> u64 {
+        self.writer.next_commit()
+    }
+}
+
+/// Hands every commit after `from` to `visit`, in order, one frame in memory at a time. For a journal nobody is writing;
+/// a torn last group is left alone and reported.
+pub fn replay<E>(
+    dir: &Path,
+    from: Position,
+    visit: impl FnMut(Commit, Progress) -> Result<(), E>,
+) -> Result<Replayed, ReplayError<E>> {
+    scan::replay(&Directory::new(dir), from, None, visit)
+}
+
+/// Like [`replay`], up to `until`, which the writer vouches for ([`Journal::position`]): safe while it goes on writing.
+pub fn replay_until<E>(
+    dir: &Path,
+    from: Position,
+    until: Position,
+    visit: impl FnMut(Commit, Progress) -> Result<(), E>,
+) -> Result<Replayed, ReplayError<E>> {
+    scan::replay(&Directory::new(dir), from, Some(until), visit)
+}

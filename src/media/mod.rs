@@ -1,0 +1,174 @@
+//! Media files: streamed in, judged by their bytes, named here, given out in ranges (promise P14). It owns one directory;
+//! it knows nothing of chats, messages or who may send or see a file.
+//!
+//! - `detect`: what a file is
+//! - [`Upload`]: a file on its way in
+//! - [`multipart`]: the form that carries it
+//! - `serve`, `range`: a file on its way out
+
+mod detect;
+pub mod multipart;
+mod range;
+mod serve;
+mod upload;
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use self::detect::{Kind, MediaType};
+pub use self::serve::MediaBody;
+pub use self::upload::{Stored, Upload};
+
+/// What a temporary file's name begins with; no finished file's does.
+const TEMPORARY_PREFIX: &str = ".upload-";
+
+/// Why a file was not taken or not given.
+#[derive(Debug, thiserror::Error)]
+pub enum MediaError {
+    /// The form has no file in its field `media`.
+    #[error("No media file uploaded")]
+    NoFile,
+    /// The file has more bytes than are allowed.
+    #[error("File too large")]
+    TooLarge,
+    /// Its first bytes are those of no image or video that is taken.
+    #[error("Only image and video files are allowed")]
+    Unsupported,
+    /// The request's body is no `multipart/form-data`.
+    #[error("The body must be multipart/form-data")]
+    NotAForm,
+    /// The form is broken, or has fields that it must not have.
+    #[error("Malformed form: {0}")]
+    BadForm(&'static str),
+    /// The body ended or failed before the form did.
+    #[error("The upload was cut short")]
+    Aborted,
+    /// There is no such file, or that is no name of a file.
+    #[error("File not found")]
+    NotFound,
+    /// The disk is full.
+    #[error("No space left for media files")]
+    Full(#[source] io::Error),
+    /// A file operation failed.
+    #[error("A media file could not be read or written")]
+    Io(#[source] io::Error),
+}
+
+impl From<io::Error> for MediaError {
+    fn from(error: io::Error) -> Self {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        match error.kind() {
+            StorageFull | QuotaExceeded | FileTooLarge => Self::Full(error),
+            _ => Self::Io(error),
+        }
+    }
+}
+
+/// The directory of media files. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Media {
+    directory: Arc<Path>,
+    max_file_size: u64,
+}
+
+impl Media {
+    /// Opens or makes the directory, and removes what uploads that were cut off by a crash left in it.
+    pub fn open(directory: &Path, max_file_size: u64) -> io::Result<Self> {
+        fs::create_dir_all(directory)?;
+        for entry in fs::read_dir(directory)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if name
+                .as_encoded_bytes()
+                .starts_with(TEMPORARY_PREFIX.as_bytes())
+            {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(Self {
+            directory: directory.into(),
+            max_file_size,
+        })
+    }
+
+    /// In bytes.
+    pub fn max_file_size(&self) -> u64 {
+        self.max_file_size
+    }
+
+    /// Begins to take a file. Nothing is on the disk before its type is known.
+    pub fn begin(&self) -> Upload {
+        Upload::new(self.clone())
+    }
+
+    /// Removes a file for good; one that is not there is no error.
+    pub async fn remove(&self, name: &str) -> Result<(), MediaError> {
+        let path = self.path(name)?;
+        match tokio::fs::remove_file(path).await {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The names of all finished files, in no order: for a backup, and to find those that no message has.
+    pub fn names(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.directory)? {
+            let name = entry?.file_name().into_string();
+            names.extend(name.ok().filter(|name| MediaType::of_name(name).is_some()));
+        }
+        Ok(names)
+    }
+
+    /// Only a name that this server gave becomes a path.
+    fn path(&self, name: &str) -> Result<PathBuf, MediaError> {
+        match MediaType::of_name(name) {
+            Some(_) => Ok(self.directory.join(name)),
+            None => Err(MediaError::NotFound),
+        }
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        File::open(&self.directory)?.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leftovers_are_swept_and_files_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let media_dir = dir.path().join("deep/media");
+        let media = Media::open(&media_dir, 10).unwrap();
+        let name = format!("chat-1-{}.jpg", "0".repeat(32));
+        fs::write(media_dir.join(&name), "x").unwrap();
+        fs::write(media_dir.join(".upload-1"), "x").unwrap();
+        fs::write(media_dir.join("notes.txt"), "x").unwrap();
+        assert_eq!(media.names().unwrap(), [name]);
+        Media::open(&media_dir, 10).unwrap();
+        let left = fs::read_dir(&media_dir).unwrap().count();
+        assert_eq!(left, 2, "only the temporary file is gone");
+    }
+
+    #[tokio::test]
+    async fn removing_is_idempotent_and_stays_inside() {
+        let dir = tempfile::tempdir().unwrap();
+        let media = Media::open(&dir.path().join("media"), 10).unwrap();
+        let outside = dir.path().join("secret.jpg");
+        fs::write(&outside, "x").unwrap();
+        let name = format!("chat-1-{}.jpg", "0".repeat(32));
+        fs::write(dir.path().join("media").join(&name), "x").unwrap();
+        media.remove(&name).await.unwrap();
+        media.remove(&name).await.unwrap();
+        assert!(media.names().unwrap().is_empty());
+        for name in ["../secret.jpg", "/etc/passwd", "", "."] {
+            let refused = media.remove(name).await;
+            assert!(matches!(refused, Err(MediaError::NotFound)), "{name}");
+        }
+        assert!(outside.exists());
+    }
+}

@@ -1,0 +1,457 @@
+//! A file on its way out: ranges, validators and headers that keep a browser from running anything (promise P14). It
+//! does not know who may see the file.
+
+use std::io;
+use std::ops::Range;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Method, Response, StatusCode};
+use tokio::io::{AsyncRead, AsyncSeekExt as _, ReadBuf};
+
+use super::detect::MediaType;
+use super::range::{self, Ranged};
+use super::{Media, MediaError};
+
+/// Read from the disk at once, and so the memory of one download.
+const CHUNK: u64 = 64 << 10;
+
+/// What every answer says, whatever the file: no guessing of the type, no scripts, no frames. The name is random and
+/// never given twice, so a copy is good for ever; it is nobody else's, so no shared cache keeps it.
+const FIXED_HEADERS: [(HeaderName, &str); 5] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; sandbox",
+    ),
+    (
+        header::CACHE_CONTROL,
+        "private, max-age=31536000, immutable",
+    ),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        "cross-origin",
+    ),
+    (header::ACCEPT_RANGES, "bytes"),
+];
+
+/// What tells one file, or one version of it, from another.
+struct Validators {
+    etag: String,
+    modified: SystemTime,
+}
+
+impl Media {
+    /// Answers a request for the file `name`: 200, 206, 304 or 416. Every method but GET is answered like HEAD; whether
+    /// it is allowed at all is the caller's business. [`MediaError::NotFound`] for what is no name of a file here.
+    pub async fn serve(
+        &self,
+        name: &str,
+        method: &Method,
+        request: &HeaderMap,
+    ) -> Result<Response<MediaBody>, MediaError> {
+        let media_type = MediaType::of_name(name).ok_or(MediaError::NotFound)?;
+        let opened = tokio::fs::File::open(self.path(name)?).await;
+        let mut file = opened.map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => MediaError::NotFound,
+            _ => MediaError::Io(error),
+        })?;
+        let metadata = file.metadata().await?;
+        if !metadata.is_file() {
+            return Err(MediaError::NotFound);
+        }
+        let size = metadata.len();
+        let validators = Validators {
+            // The name is random and the file never changes; the size only guards against a broken copy.
+            etag: format!("\"{}-{size:x}\"", name.split('.').next().unwrap_or(name)),
+            modified: metadata.modified()?,
+        };
+        if validators.is_fresh(request) {
+            return Ok(answer(StatusCode::NOT_MODIFIED, &validators, None));
+        }
+        let ranged = match request.get(header::RANGE).map(HeaderValue::to_str) {
+            // RFC 9110 §14.2: "A server MUST ignore a Range header field received with a request method" other than GET.
+            Some(Ok(range)) if method == Method::GET && validators.allow_range(request) => {
+                range::parse(range, size)
+            }
+            _ => Ranged::Whole,
+        };
+        let (status, part) = match ranged {
+            Ranged::Whole => (StatusCode::OK, 0..size),
+            Ranged::Part(part) => (StatusCode::PARTIAL_CONTENT, part),
+            Ranged::Unsatisfiable => {
+                let mut response = answer(StatusCode::RANGE_NOT_SATISFIABLE, &validators, None);
+                insert(
+                    &mut response,
+                    header::CONTENT_RANGE,
+                    &format!("bytes */{size}"),
+                );
+                return Ok(response);
+            }
+        };
+        let length = part.end - part.start;
+        let body = if method == Method::GET {
+            file.seek(io::SeekFrom::Start(part.start)).await?;
+            Some(MediaBody::new(file, length))
+        } else {
+            None
+        };
+        let mut response = answer(status, &validators, body);
+        describe(&mut response, name, media_type, length);
+        if status == StatusCode::PARTIAL_CONTENT {
+            let range = content_range(&part, size);
+            insert(&mut response, header::CONTENT_RANGE, &range);
+        }
+        Ok(response)
+    }
+}
+
+impl Validators {
+    fn last_modified(&self) -> String {
+        httpdate::fmt_http_date(self.modified)
+    }
+
+    /// RFC 9110 §13.2.2: `If-None-Match` comes first and, being there, makes `If-Modified-Since` void.
+    fn is_fresh(&self, request: &HeaderMap) -> bool {
+        let mut tags = request.get_all(header::IF_NONE_MATCH).iter().peekable();
+        if tags.peek().is_some() {
+            return tags
+                .filter_map(|value| value.to_str().ok())
+                .flat_map(|value| value.split(','))
+                .map(str::trim)
+                .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == self.etag);
+        }
+        let since = request.get(header::IF_MODIFIED_SINCE);
+        let since = since.and_then(|value| httpdate::parse_http_date(value.to_str().ok()?).ok());
+        // The header has whole seconds only, so the file's time is cut to them as well.
+        let modified = httpdate::parse_http_date(&self.last_modified()).ok();
+        since.is_some_and(|since| modified.is_some_and(|modified| modified <= since))
+    }
+
+    /// RFC 9110 §13.1.5: with `If-Range`, a range only of the same version, compared strongly; else the whole file.
+    fn allow_range(&self, request: &HeaderMap) -> bool {
+        match request.get(header::IF_RANGE).map(HeaderValue::to_str) {
+            None => true,
+            Some(Ok(validator)) => validator == self.etag || validator == self.last_modified(),
+            Some(Err(_)) => false,
+        }
+    }
+}
+
+/// An answer with what every one has.
+fn answer(
+    status: StatusCode,
+    validators: &Validators,
+    body: Option<MediaBody>,
+) -> Response<MediaBody> {
+    let mut response = Response::new(body.unwrap_or_else(MediaBody::empty));
+    *response.status_mut() = status;
+    for (name, value) in FIXED_HEADERS {
+        let value = HeaderValue::from_static(value);
+        response.headers_mut().insert(name, value);
+    }
+    insert(&mut response, header::ETAG, &validators.etag);
+    let modified = validators.last_modified();
+    insert(&mut response, header::LAST_MODIFIED, &modified);
+    response
+}
+
+fn describe(response: &mut Response<MediaBody>, name: &str, media_type: MediaType, length: u64) {
+    insert(response, header::CONTENT_TYPE, media_type.mime());
+    insert(response, header::CONTENT_LENGTH, &length.to_string());
+    let disposition = format!("inline; filename=\"{name}\"");
+    insert(response, header::CONTENT_DISPOSITION, &disposition);
+}
+
+fn content_range(part: &Range<u64>, size: u64) -> String {
+    format!("bytes {}-{}/{size}", part.start, part.end - 1)
+}
+
+/// The values are made here of visible ASCII; one that is not would be left out rather than end the request.
+fn insert(response: &mut Response<MediaBody>, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+/// The bytes of a file or of a part of it, read as the client takes them.
+#[derive(Debug)]
+pub struct MediaBody {
+    file: Option<tokio::fs::File>,
+    remaining: u64,
+    buffer: Vec<u8>,
+}
+
+impl MediaBody {
+    fn new(file: tokio::fs::File, length: u64) -> Self {
+        Self {
+            file: Some(file),
+            remaining: length,
+            buffer: Vec::new(),
+        }
+    }
+
+    fn empty() -> Self {
+        Self {
+            file: None,
+            remaining: 0,
+            buffer: Vec::new(),
+        }
+    }
+}
+
+impl Body for MediaBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let this = &mut *self;
+        let Some(file) = this.file.as_mut().filter(|_| this.remaining > 0) else {
+            return Poll::Ready(None);
+        };
+        let wanted = usize::try_from(this.remaining.min(CHUNK)).unwrap_or(usize::MAX);
+        this.buffer.resize(wanted, 0);
+        let mut buffer = ReadBuf::new(&mut this.buffer);
+        let read = std::task::ready!(Pin::new(file).poll_read(context, &mut buffer));
+        let length = buffer.filled().len();
+        let outcome = match read {
+            // The length has been announced; ending early in silence would look like the whole.
+            Ok(()) if length == 0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            other => other,
+        };
+        if let Err(error) = outcome {
+            this.file = None;
+            return Poll::Ready(Some(Err(error)));
+        }
+        this.remaining -= length as u64;
+        let mut bytes = std::mem::take(&mut this.buffer);
+        bytes.truncate(length);
+        Poll::Ready(Some(Ok(Frame::data(bytes.into()))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.remaining == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.remaining)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    struct Answer {
+        status: u16,
+        headers: HeaderMap,
+        body: Vec<u8>,
+    }
+
+    impl Answer {
+        fn header(&self, name: &str) -> &str {
+            self.headers.get(name).map_or("", |v| v.to_str().unwrap())
+        }
+    }
+
+    struct Site {
+        dir: tempfile::TempDir,
+        media: Media,
+        name: String,
+        bytes: Vec<u8>,
+    }
+
+    impl Site {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let media = Media::open(dir.path(), 1 << 20).unwrap();
+            let name = format!("chat-1-{}.mp4", "ab".repeat(16));
+            let bytes: Vec<u8> = (0..200_000u32).map(|n| n.to_le_bytes()[1]).collect();
+            fs::write(dir.path().join(&name), &bytes).unwrap();
+            Self {
+                dir,
+                media,
+                name,
+                bytes,
+            }
+        }
+
+        async fn ask(&self, method: Method, headers: &[(HeaderName, &str)]) -> Answer {
+            let headers = headers.iter().cloned();
+            let headers = headers.map(|(name, value)| (name, value.parse().unwrap()));
+            let headers = headers.collect();
+            let response = self.media.serve(&self.name, &method, &headers).await;
+            let (parts, body) = response.unwrap().into_parts();
+            let announced = body.size_hint().exact().unwrap();
+            let body = body.collect().await.unwrap().to_bytes().to_vec();
+            assert_eq!(announced, body.len() as u64);
+            Answer {
+                status: parts.status.as_u16(),
+                headers: parts.headers,
+                body,
+            }
+        }
+
+        async fn get(&self, headers: &[(HeaderName, &str)]) -> Answer {
+            self.ask(Method::GET, headers).await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_is_served_whole_with_every_guard() {
+        let site = Site::new();
+        let answer = site.get(&[]).await;
+        assert_eq!((answer.status, &answer.body), (200, &site.bytes));
+        for (name, value) in [
+            ("content-type", "video/mp4"),
+            ("content-length", "200000"),
+            ("accept-ranges", "bytes"),
+            ("x-content-type-options", "nosniff"),
+            ("content-security-policy", "default-src 'none'; sandbox"),
+            ("cache-control", "private, max-age=31536000, immutable"),
+            ("cross-origin-resource-policy", "cross-origin"),
+            (
+                "content-disposition",
+                &format!("inline; filename=\"{}\"", site.name),
+            ),
+        ] {
+            assert_eq!(answer.header(name), value, "{name}");
+        }
+        assert!(answer.header("etag").starts_with('"'), "strong");
+        assert!(httpdate::parse_http_date(answer.header("last-modified")).is_ok());
+    }
+
+    #[tokio::test]
+    async fn head_says_the_same_without_the_bytes() {
+        let site = Site::new();
+        let get = site.get(&[]).await;
+        let head = site
+            .ask(Method::HEAD, &[(header::RANGE, "bytes=0-9")])
+            .await;
+        assert_eq!((head.status, head.body.len()), (200, 0));
+        assert_eq!(head.headers, get.headers);
+    }
+
+    #[tokio::test]
+    async fn parts_are_served_as_asked() {
+        let site = Site::new();
+        for (range, part) in [
+            ("bytes=0-0", 0..1),
+            ("bytes=100-70099", 100..70_100),
+            ("bytes=199990-", 199_990..200_000),
+            ("bytes=-10", 199_990..200_000),
+        ] {
+            let answer = site.get(&[(header::RANGE, range)]).await;
+            assert_eq!(
+                (answer.status, &answer.body[..]),
+                (206, &site.bytes[part.clone()])
+            );
+            let expected = format!("bytes {}-{}/200000", part.start, part.end - 1);
+            assert_eq!(answer.header("content-range"), expected);
+            assert_eq!(answer.header("content-length"), part.len().to_string());
+        }
+        let beyond = site.get(&[(header::RANGE, "bytes=200000-")]).await;
+        assert_eq!((beyond.status, beyond.body.len()), (416, 0));
+        assert_eq!(beyond.header("content-range"), "bytes */200000");
+        let several = site.get(&[(header::RANGE, "bytes=0-1,4-5")]).await;
+        assert_eq!((several.status, several.body.len()), (200, 200_000));
+    }
+
+    #[tokio::test]
+    async fn a_range_of_another_version_is_served_whole() {
+        let site = Site::new();
+        let first = site.get(&[]).await;
+        let (etag, modified) = (first.header("etag"), first.header("last-modified"));
+        for (validator, status) in [
+            (etag, 206),
+            (modified, 206),
+            ("\"other\"", 200),
+            (&format!("W/{etag}"), 200),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", 200),
+        ] {
+            let headers = [(header::RANGE, "bytes=0-9"), (header::IF_RANGE, validator)];
+            assert_eq!(site.get(&headers).await.status, status, "{validator}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_copy_that_is_fresh_is_not_sent_again() {
+        let site = Site::new();
+        let first = site.get(&[]).await;
+        let (etag, modified) = (first.header("etag"), first.header("last-modified"));
+        let old = "Sun, 06 Nov 1994 08:49:37 GMT";
+        for (headers, status) in [
+            (vec![(header::IF_NONE_MATCH, etag)], 304),
+            (vec![(header::IF_NONE_MATCH, "*")], 304),
+            (
+                vec![(header::IF_NONE_MATCH, &*format!("\"x\", W/{etag}"))],
+                304,
+            ),
+            (vec![(header::IF_NONE_MATCH, "\"x\"")], 200),
+            (vec![(header::IF_MODIFIED_SINCE, modified)], 304),
+            (vec![(header::IF_MODIFIED_SINCE, old)], 200),
+            (vec![(header::IF_MODIFIED_SINCE, "soon")], 200),
+            (
+                vec![
+                    (header::IF_NONE_MATCH, "\"x\""),
+                    (header::IF_MODIFIED_SINCE, modified),
+                ],
+                200,
+            ),
+            (
+                vec![(header::IF_NONE_MATCH, etag), (header::RANGE, "bytes=0-9")],
+                304,
+            ),
+        ] {
+            let answer = site.get(&headers).await;
+            assert_eq!(answer.status, status, "{headers:?}");
+            assert_eq!(answer.header("etag"), etag);
+            assert_eq!(answer.body.is_empty(), status == 304);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_file_of_ours_is_not_found() {
+        let site = Site::new();
+        fs::write(site.dir.path().join(".upload-1"), "x").unwrap();
+        let directory = format!("chat-2-{}.jpg", "0".repeat(32));
+        fs::create_dir(site.dir.path().join(&directory)).unwrap();
+        let absent = format!("chat-3-{}.jpg", "0".repeat(32));
+        let up = format!("../{}", site.name);
+        for name in [
+            "",
+            ".",
+            "..",
+            ".upload-1",
+            "%2e%2e",
+            &up,
+            &directory,
+            &absent,
+        ] {
+            let none = HeaderMap::new();
+            let answer = site.media.serve(name, &Method::GET, &none).await;
+            assert!(matches!(answer, Err(MediaError::NotFound)), "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_shrinks_meanwhile_breaks_off() {
+        let site = Site::new();
+        let none = HeaderMap::new();
+        let answer = site.media.serve(&site.name, &Method::GET, &none).await;
+        let body = answer.unwrap().into_body();
+        fs::write(site.dir.path().join(&site.name), "short").unwrap();
+        assert!(body.collect().await.is_err());
+    }
+}

@@ -1,0 +1,278 @@
+//! A file on its way in: a chunk at a time, with bounded memory, and nothing left behind unless it is finished. It does
+//! not know what carries the chunks.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio::io::AsyncWriteExt as _;
+
+use super::detect::{HEAD_BYTES, Kind, MediaType};
+use super::{Media, MediaError, TEMPORARY_PREFIX};
+
+/// A file that is there, whole and synced, under its own name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// The bare name, which is all that is needed to see the file.
+    pub name: String,
+    /// For `Content-Type`.
+    pub mime: &'static str,
+    /// Picture or film.
+    pub kind: Kind,
+    /// In bytes.
+    pub size: u64,
+}
+
+/// Dropped unfinished, it takes its file with it.
+#[derive(Debug)]
+pub struct Upload {
+    media: Media,
+    size: u64,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Too little has come to know what it is.
+    Head(Vec<u8>),
+    Body(Body),
+    Failed,
+}
+
+#[derive(Debug)]
+struct Body {
+    media_type: MediaType,
+    file: tokio::fs::File,
+    path: Disposable,
+}
+
+impl Upload {
+    pub(super) fn new(media: Media) -> Self {
+        Self {
+            media,
+            size: 0,
+            state: State::Head(Vec::new()),
+        }
+    }
+
+    /// Bytes taken so far.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Takes the next bytes. A wrong type is refused as soon as the first kilobyte is there, too many bytes as soon as
+    /// there is one too many. After an error the file is gone and every later call fails.
+    pub async fn write(&mut self, chunk: &[u8]) -> Result<(), MediaError> {
+        let outcome = self.take(chunk).await;
+        if outcome.is_err() {
+            self.state = State::Failed;
+        }
+        outcome
+    }
+
+    async fn take(&mut self, chunk: &[u8]) -> Result<(), MediaError> {
+        self.size += chunk.len() as u64;
+        if self.size > self.media.max_file_size {
+            return Err(MediaError::TooLarge);
+        }
+        match &mut self.state {
+            State::Head(head) => {
+                head.extend_from_slice(chunk);
+                if head.len() >= HEAD_BYTES {
+                    let body = begin_file(&self.media, head).await?;
+                    self.state = State::Body(body);
+                }
+            }
+            State::Body(body) => body.file.write_all(chunk).await?,
+            State::Failed => return Err(MediaError::Aborted),
+        }
+        Ok(())
+    }
+
+    /// Syncs the file and gives it its name. Whoever stops waiting for this future loses the file, not the space.
+    pub async fn finish(self) -> Result<Stored, MediaError> {
+        let Self { media, size, state } = self;
+        let mut body = match state {
+            State::Head(head) => begin_file(&media, &head).await?,
+            State::Body(body) => body,
+            State::Failed => return Err(MediaError::Aborted),
+        };
+        // Reports the error of the last write, which the sync would not.
+        body.file.flush().await?;
+        let file = body.file.into_std().await;
+        let media_type = body.media_type;
+        let name = media_type.file_name(unix_ms(), random()?);
+        let (mut path, to) = (body.path, media.directory.join(&name));
+        let placed = tokio::task::spawn_blocking(move || {
+            file.sync_all()?;
+            path.rename(to)?;
+            media.sync_directory()?;
+            Ok::<_, io::Error>(path)
+        });
+        placed.await.map_err(io::Error::other)??.keep();
+        Ok(Stored {
+            name,
+            mime: media_type.mime(),
+            kind: media_type.kind(),
+            size,
+        })
+    }
+}
+
+async fn begin_file(media: &Media, head: &[u8]) -> Result<Body, MediaError> {
+    let media_type = MediaType::detect(head).ok_or(MediaError::Unsupported)?;
+    let name = format!("{TEMPORARY_PREFIX}{:032x}", random()?);
+    let path = media.directory.join(name);
+    let file = std::fs::File::create_new(&path)?;
+    let mut body = Body {
+        media_type,
+        file: tokio::fs::File::from_std(file),
+        path: Disposable(Some(path)),
+    };
+    body.file.write_all(head).await?;
+    Ok(body)
+}
+
+fn random() -> io::Result<u128> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+    Ok(u128::from_be_bytes(bytes))
+}
+
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0))
+}
+
+/// A file that goes when this value does, unless it is to be kept.
+#[derive(Debug)]
+struct Disposable(Option<PathBuf>);
+
+impl Disposable {
+    fn rename(&mut self, to: PathBuf) -> io::Result<()> {
+        if let Some(from) = &self.0 {
+            fs::rename(from, &to)?;
+            self.0 = Some(to);
+        }
+        Ok(())
+    }
+
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Disposable {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            // What cannot be removed now is swept at the next start.
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::detect::tests::SAMPLES;
+    use super::*;
+
+    fn files(dir: &Path) -> usize {
+        fs::read_dir(dir).unwrap().count()
+    }
+
+    #[tokio::test]
+    async fn every_format_is_stored_as_it_came() {
+        for (expected, bytes) in SAMPLES {
+            let dir = tempfile::tempdir().unwrap();
+            let media = Media::open(dir.path(), 1 << 20).unwrap();
+            let bytes = [bytes, &[0x42; 5000]].concat();
+            for chunk_size in [1, 700, 5000, 9000] {
+                let mut upload = media.begin();
+                for chunk in bytes.chunks(chunk_size) {
+                    upload.write(chunk).await.unwrap();
+                }
+                let stored = upload.finish().await.unwrap();
+                assert_eq!(MediaType::of_name(&stored.name), Some(expected));
+                assert_eq!(
+                    (stored.mime, stored.kind),
+                    (expected.mime(), expected.kind())
+                );
+                assert_eq!(stored.size, bytes.len() as u64);
+                assert_eq!(fs::read(dir.path().join(&stored.name)).unwrap(), bytes);
+            }
+            assert_eq!(files(dir.path()), 4);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_shorter_than_the_head_is_stored() {
+        let dir = tempfile::tempdir().unwrap();
+        let media = Media::open(dir.path(), 100).unwrap();
+        let mut upload = media.begin();
+        upload.write(SAMPLES[2].1).await.unwrap();
+        assert_eq!(files(dir.path()), 0, "nothing before the type is known");
+        let stored = upload.finish().await.unwrap();
+        assert_eq!(stored.size, SAMPLES[2].1.len() as u64);
+    }
+
+    #[tokio::test]
+    async fn a_wrong_type_is_refused_at_its_first_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        let media = Media::open(dir.path(), 1 << 30).unwrap();
+        let mut upload = media.begin();
+        let refused = upload.write(&[b'<'; HEAD_BYTES]).await;
+        assert!(matches!(refused, Err(MediaError::Unsupported)));
+        assert!(upload.write(b"x").await.is_err());
+        assert!(matches!(upload.finish().await, Err(MediaError::Aborted)));
+        for short in [&b""[..], b"<svg/>"] {
+            let mut upload = media.begin();
+            upload.write(short).await.unwrap();
+            let refused = upload.finish().await;
+            assert!(matches!(refused, Err(MediaError::Unsupported)));
+        }
+        assert_eq!(files(dir.path()), 0);
+    }
+
+    #[tokio::test]
+    async fn one_byte_too_many_is_refused_and_nothing_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let media = Media::open(dir.path(), 3000).unwrap();
+        let whole = [SAMPLES[0].1, &[7; 3000][SAMPLES[0].1.len()..]].concat();
+        let mut upload = media.begin();
+        upload.write(&whole).await.unwrap();
+        assert_eq!(files(dir.path()), 1);
+        let refused = upload.write(b"x").await;
+        assert!(matches!(refused, Err(MediaError::TooLarge)));
+        assert_eq!(files(dir.path()), 0);
+        let mut upload = media.begin();
+        upload.write(&whole).await.unwrap();
+        assert_eq!(upload.finish().await.unwrap().size, 3000);
+    }
+
+    #[tokio::test]
+    async fn an_unfinished_upload_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let media = Media::open(dir.path(), 1 << 20).unwrap();
+        let mut upload = media.begin();
+        upload
+            .write(&[SAMPLES[0].1, &[7; 3000]].concat())
+            .await
+            .unwrap();
+        assert_eq!(files(dir.path()), 1);
+        drop(upload);
+        assert_eq!(files(dir.path()), 0);
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_went_away_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let media = Media::open(&dir.path().join("media"), 1 << 20).unwrap();
+        fs::remove_dir(dir.path().join("media")).unwrap();
+        let mut upload = media.begin();
+        upload.write(SAMPLES[0].1).await.unwrap();
+        assert!(upload.finish().await.is_err());
+    }
+}

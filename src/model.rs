@@ -1,0 +1,235 @@
+//! What the server keeps: users, pets, chats, messages. Plain data; no I/O, no JSON.
+//!
+//! These structs are also what `store::codec` writes, under a version byte: whoever changes a field's type or order
+//! freezes the old struct there first.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{ChatId, MessageId, PetId, UserId};
+
+/// A moment: milliseconds since 1970-01-01 UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Timestamp(pub i64);
+
+impl Timestamp {
+    /// The wall clock. Never the source of an order: that is `seq`.
+    pub fn now() -> Self {
+        let since_epoch = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or(Duration::ZERO);
+        Self(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// Whole seconds since the epoch, clamped to what an id's four bytes hold.
+    pub fn unix_seconds(self) -> u32 {
+        u32::try_from((self.0 / 1000).max(0)).unwrap_or(u32::MAX)
+    }
+}
+
+/// A user of the host application, as far as chat needs one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// The host's id.
+    pub id: UserId,
+    /// Display name.
+    pub name: String,
+    /// E-mail address, shown to chat partners as the seed does.
+    pub email: Option<String>,
+    /// Path or URL of the avatar.
+    pub picture: Option<String>,
+    /// When the last socket left or the user last said `online`.
+    pub last_seen: Option<Timestamp>,
+    /// A banned user's tokens are refused.
+    pub banned: bool,
+    /// Checksum of the token claims that were applied last, so that an older profile in a token that is still in use
+    /// does not overwrite what the host has said since.
+    pub claims_digest: Option<u32>,
+}
+
+/// A pet listing: what chat shows of it, and the host's whole document to give back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pet {
+    /// The host's id.
+    pub id: PetId,
+    /// The seller, if the host named one.
+    pub owner: Option<UserId>,
+    /// The host's JSON object, `_id` included, unknown fields kept.
+    pub document: String,
+}
+
+/// What a chat is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum ChatKind {
+    /// Buyer and seller about one pet.
+    PetInquiry = 1,
+    /// Two users.
+    Direct = 2,
+    /// Other purposes.
+    General = 3,
+}
+
+/// What a message carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum MessageKind {
+    /// Text only.
+    Text = 1,
+    /// A picture with a caption.
+    Image = 2,
+    /// A video with a caption.
+    Video = 3,
+}
+
+/// Codes are written by hand: the order of a derive must never decide what stored bytes mean.
+macro_rules! coded {
+    ($name:ident { $($variant:ident = $text:literal),+ }) => {
+        impl $name {
+            /// The name on the wire.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+
+            /// The kind with this name on the wire.
+            pub fn from_name(name: &str) -> Option<Self> {
+                match name { $($text => Some(Self::$variant),)+ _ => None }
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_u8(*self as u8)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                match u8::deserialize(deserializer)? {
+                    $(code if code == Self::$variant as u8 => Ok(Self::$variant),)+
+                    code => Err(serde::de::Error::custom(format!("unknown {} code {code}", stringify!($name)))),
+                }
+            }
+        }
+    };
+}
+
+coded!(ChatKind { PetInquiry = "pet_inquiry", Direct = "direct", General = "general" });
+coded!(MessageKind { Text = "text", Image = "image", Video = "video" });
+
+/// A conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chat {
+    /// Minted here.
+    pub id: ChatId,
+    /// What it is about.
+    pub kind: ChatKind,
+    /// Who takes part; the one who opened it first.
+    pub participants: Vec<UserId>,
+    /// The pet of an inquiry.
+    pub pet: Option<PetId>,
+    /// Who has blocked it; while this is not empty nobody sends or types.
+    pub blocked_by: Vec<UserId>,
+    /// When it was opened.
+    pub created_at: Timestamp,
+    /// When anything about it last changed.
+    pub updated_at: Timestamp,
+    /// The newest message's number, which is also how many there are; 0 for none.
+    pub last_seq: u64,
+    /// When the newest message was sent, or the chat opened.
+    pub last_message_at: Timestamp,
+    /// Commit number of the last message or of the opening: the place in a user's list, independent of clocks.
+    pub activity: u64,
+}
+
+impl Chat {
+    /// Whether `user` takes part. The one membership check (promise P12).
+    pub fn has(&self, user: &UserId) -> bool {
+        self.participants.contains(user)
+    }
+
+    /// The participants other than `user`.
+    pub fn others<'a>(&'a self, user: &'a UserId) -> impl Iterator<Item = &'a UserId> {
+        self.participants.iter().filter(move |id| *id != user)
+    }
+}
+
+/// A picture or video that was uploaded to a chat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attachment {
+    /// File name under the media directory.
+    pub name: String,
+    /// Type found in the bytes.
+    pub mime: String,
+    /// Bytes.
+    pub size: u64,
+    /// Pixels, where known.
+    pub width: Option<u32>,
+    /// Pixels, where known.
+    pub height: Option<u32>,
+}
+
+/// One message of a chat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Minted here.
+    pub id: MessageId,
+    /// The chat it belongs to.
+    pub chat: ChatId,
+    /// 1, 2, 3 … in its chat, without a gap, in commit order.
+    pub seq: u64,
+    /// Who wrote it.
+    pub sender: UserId,
+    /// What it carries.
+    pub kind: MessageKind,
+    /// Text or caption.
+    pub content: String,
+    /// The file of a picture or video.
+    pub attachment: Option<Attachment>,
+    /// `seq` of the message that this one answers.
+    pub parent: Option<u64>,
+    /// The sender's own name for it, which makes a retry harmless.
+    pub client_id: Option<String>,
+    /// Its content is gone; the row stays as a tombstone.
+    pub deleted: bool,
+    /// When it was committed.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// How far one participant has come in one chat. Everything a client sees of receipts is derived from this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ReadState {
+    /// Messages of others after `read` that are not deleted.
+    pub unread: u32,
+    /// Everything up to this `seq` is read.
+    pub read: u64,
+    /// Everything up to this `seq` has been handed over; never less than `read`.
+    pub delivered: u64,
+}
+
+/// Sums over all chats of one user, so that totals cost one look-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct UserTotals {
+    /// Chats the user takes part in.
+    pub chats: u64,
+    /// Sum of the unread counters.
+    pub unread: u64,
+}
+
+/// Who uploaded a file, and how many messages show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upload {
+    /// The chat it was uploaded to.
+    pub chat: ChatId,
+    /// Who uploaded it.
+    pub sender: UserId,
+    /// Picture or video.
+    pub kind: MessageKind,
+    /// The file.
+    pub attachment: Attachment,
+    /// Undeleted messages that show it; at 0 the file goes.
+    pub uses: u32,
+}

@@ -1,0 +1,214 @@
+//! The trees of the index and the bytes of their keys.
+//!
+//! Keys are raw big-endian bytes in the order in which they are read, never bincode. A host id is ended by a zero
+//! byte, which it cannot contain, so that no id is another's prefix.
+
+use std::ops::Range;
+
+use crate::id::{ChatId, MessageId, PetId, UserId};
+use crate::model::ChatKind;
+
+/// A tree of the index. The codes are part of the journal's format: never change or reuse one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Tree {
+    /// user → `User`
+    Users = 1,
+    /// pet → `Pet`
+    Pets = 2,
+    /// chat → `Chat`
+    Chats = 3,
+    /// kind, pet, sorted participants → chat: one chat however many callers race
+    ChatKeys = 4,
+    /// user, inverted activity, chat → the other participants: a user's list, newest first
+    UserChats = 5,
+    /// chat, seq → `Message`
+    Messages = 6,
+    /// message → chat, seq
+    MessageIds = 7,
+    /// sender, chat, client id → seq
+    ClientIds = 8,
+    /// user, chat → `ReadState`: the unread counters
+    Unread = 9,
+    /// user → `UserTotals`
+    Totals = 10,
+    /// file name → `Upload`
+    Uploads = 11,
+}
+
+impl Tree {
+    /// Every tree, in the order of its code.
+    pub(crate) const ALL: [Tree; 11] = [
+        Tree::Users,
+        Tree::Pets,
+        Tree::Chats,
+        Tree::ChatKeys,
+        Tree::UserChats,
+        Tree::Messages,
+        Tree::MessageIds,
+        Tree::ClientIds,
+        Tree::Unread,
+        Tree::Totals,
+        Tree::Uploads,
+    ];
+
+    /// Position in [`Tree::ALL`].
+    pub(crate) fn index(self) -> usize {
+        self as usize - 1
+    }
+
+    /// The tree with this code in the journal.
+    pub(crate) fn from_code(code: u8) -> Option<Tree> {
+        Self::ALL.get(usize::from(code).checked_sub(1)?).copied()
+    }
+
+    /// The name in sled.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Tree::Users => "users",
+            Tree::Pets => "pets",
+            Tree::Chats => "chats",
+            Tree::ChatKeys => "chat_keys",
+            Tree::UserChats => "user_chats",
+            Tree::Messages => "messages",
+            Tree::MessageIds => "message_ids",
+            Tree::ClientIds => "client_ids",
+            Tree::Unread => "unread",
+            Tree::Totals => "totals",
+            Tree::Uploads => "uploads",
+        }
+    }
+}
+
+pub(crate) fn chat_key(kind: ChatKind, pet: Option<&PetId>, participants: &[UserId]) -> Vec<u8> {
+    let mut sorted: Vec<&UserId> = participants.iter().collect();
+    sorted.sort();
+    let mut key = vec![kind as u8];
+    key.extend_from_slice(pet.map_or("", PetId::as_str).as_bytes());
+    for user in sorted {
+        key.push(0);
+        key.extend_from_slice(user.as_str().as_bytes());
+    }
+    key
+}
+
+/// Everything of one user in a tree keyed by user first.
+pub(crate) fn user_prefix(user: &UserId) -> Vec<u8> {
+    let mut key = Vec::with_capacity(user.as_str().len() + 21);
+    key.extend_from_slice(user.as_str().as_bytes());
+    key.push(0);
+    key
+}
+
+pub(crate) fn user_chat(user: &UserId, activity: u64, chat: ChatId) -> Vec<u8> {
+    let mut key = user_prefix(user);
+    key.extend_from_slice(&(!activity).to_be_bytes());
+    key.extend_from_slice(chat.as_bytes());
+    key
+}
+
+/// The chat whose id ends `key`.
+pub(crate) fn chat_at_end(key: &[u8]) -> Option<ChatId> {
+    key.last_chunk::<12>().map(|id| ChatId::from(*id))
+}
+
+pub(crate) fn message(chat: ChatId, seq: u64) -> Vec<u8> {
+    located(chat, seq).to_vec()
+}
+
+/// The messages of `chat` numbered `seqs`.
+pub(crate) fn messages(chat: ChatId, seqs: Range<u64>) -> Range<Vec<u8>> {
+    message(chat, seqs.start)..message(chat, seqs.end)
+}
+
+/// A message's place: chat and `seq`, the value in `message_ids` and the key in `messages`.
+pub(crate) fn located(chat: ChatId, seq: u64) -> [u8; 20] {
+    let mut key = [0; 20];
+    key[..12].copy_from_slice(chat.as_bytes());
+    key[12..].copy_from_slice(&seq.to_be_bytes());
+    key
+}
+
+/// Reads what [`located`] wrote.
+pub(crate) fn place(bytes: &[u8]) -> Option<(ChatId, u64)> {
+    let chat = bytes.first_chunk::<12>()?;
+    let seq = bytes.get(12..)?.try_into().ok()?;
+    Some((ChatId::from(*chat), u64::from_be_bytes(seq)))
+}
+
+pub(crate) fn message_id(id: MessageId) -> [u8; 12] {
+    *id.as_bytes()
+}
+
+pub(crate) fn client_id(sender: &UserId, chat: ChatId, client_id: &str) -> Vec<u8> {
+    let mut key = unread(sender, chat);
+    key.extend_from_slice(client_id.as_bytes());
+    key
+}
+
+pub(crate) fn unread(user: &UserId, chat: ChatId) -> Vec<u8> {
+    let mut key = user_prefix(user);
+    key.extend_from_slice(chat.as_bytes());
+    key
+}
+
+/// The range of all keys that begin with `prefix`, which must hold a byte below 255.
+pub(crate) fn starting_with(prefix: Vec<u8>) -> Range<Vec<u8>> {
+    let mut end = prefix.clone();
+    while let Some(last) = end.pop() {
+        if last < u8::MAX {
+            end.push(last + 1);
+            break;
+        }
+    }
+    prefix..end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_and_positions_agree() {
+        for (position, tree) in Tree::ALL.into_iter().enumerate() {
+            assert_eq!(tree.index(), position);
+            assert_eq!(Tree::from_code(tree as u8), Some(tree));
+        }
+        assert_eq!(Tree::from_code(0), None);
+        assert_eq!(Tree::from_code(12), None);
+    }
+
+    #[test]
+    fn the_key_of_a_chat_forgets_who_asked_first() {
+        let (a, b): (UserId, UserId) = ("a".parse().unwrap(), "b".parse().unwrap());
+        let pet: PetId = "p".parse().unwrap();
+        let key = |kind, pet: Option<&PetId>, who: [&UserId; 2]| {
+            chat_key(kind, pet, &who.map(Clone::clone))
+        };
+        assert_eq!(
+            key(ChatKind::Direct, None, [&a, &b]),
+            key(ChatKind::Direct, None, [&b, &a])
+        );
+        assert_ne!(
+            key(ChatKind::Direct, None, [&a, &b]),
+            key(ChatKind::General, None, [&a, &b])
+        );
+        assert_ne!(
+            key(ChatKind::Direct, None, [&a, &b]),
+            key(ChatKind::Direct, Some(&pet), [&a, &b])
+        );
+    }
+
+    #[test]
+    fn newer_activity_sorts_first_and_users_stay_apart() {
+        let (ab, abc): (UserId, UserId) = ("ab".parse().unwrap(), "abc".parse().unwrap());
+        let chat = ChatId::from([1; 12]);
+        assert!(user_chat(&ab, 9, chat) < user_chat(&ab, 8, chat));
+        let range = starting_with(user_prefix(&ab));
+        assert!(
+            range.contains(&user_chat(&ab, 0, chat))
+                && range.contains(&user_chat(&ab, u64::MAX, chat))
+        );
+        assert!(!range.contains(&user_chat(&abc, 5, chat)));
+    }
+}

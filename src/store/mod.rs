@@ -1,0 +1,211 @@
+//! The store: typed tables whose truth is the journal and whose index is sled.
+//!
+//! One thread writes ([`Store::write`]): it runs jobs, appends their changes to the journal, syncs, applies them to the
+//! index and only then answers. Readers ([`Store::read`]) see whole groups only. A checkpoint now and then bounds what
+//! a start has to replay; an index that is missing, behind or broken is rebuilt from the journal and nothing is lost.
+//! It knows the records of [`crate::model`] and none of the rules about them. Only this folder names sled.
+
+mod chats;
+mod checkpoint;
+mod codec;
+mod error;
+mod index;
+mod keys;
+mod messages;
+mod open;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod transaction;
+mod unread;
+mod users;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use self::checkpoint::Checkpoint;
+pub use self::error::Error;
+use self::index::Index;
+pub use self::tables::{Sink, Source, Tables};
+use self::writer::{Job, Reply, Writer};
+use crate::journal::{DirLock, Position};
+
+/// The committed tables, for readers.
+pub type Snapshot<'a> = Tables<index::Snapshot<'a>>;
+/// The tables as a write job sees and changes them.
+pub type Transaction<'a> = Tables<transaction::Staged<'a>>;
+
+/// Where and how to open a store.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Holds `journal/`, `db/` and `checkpoint`.
+    pub data_dir: PathBuf,
+    /// Bytes of sled's page cache.
+    pub cache: u64,
+    /// Jobs that may wait for the writer; past it callers wait.
+    pub queue: usize,
+}
+
+/// A handle to the open store; cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+    jobs: mpsc::Sender<Job>,
+}
+
+struct Shared {
+    index: Index,
+    generation: u64,
+    data_dir: PathBuf,
+    /// The last commit that is in the index, and the end of its frame.
+    reached: Mutex<(u64, Position)>,
+    checkpointed: AtomicU64,
+    failure: watch::Sender<Option<String>>,
+    _lock: DirLock,
+}
+
+impl Shared {
+    fn applied(&self, commit: u64, position: Position) {
+        *self.reached.lock().unwrap_or_else(PoisonError::into_inner) = (commit, position);
+    }
+
+    fn fail(&self, why: &str) {
+        tracing::error!(why, "the store has failed");
+        self.failure.send_replace(Some(why.to_owned()));
+    }
+}
+
+/// Waits for the writer thread after the last [`Store`] is gone.
+#[derive(Debug)]
+pub struct WriterThread(thread::JoinHandle<()>);
+
+impl WriterThread {
+    /// Blocks until the writer has committed what was queued and has ended.
+    pub fn join(self) {
+        if self.0.join().is_err() {
+            tracing::error!("the writer thread panicked");
+        }
+    }
+}
+
+impl Store {
+    /// Opens the store, which may take long when the index has to be rebuilt, and starts its writer thread.
+    pub fn open(options: &Options) -> Result<(Self, WriterThread), Error> {
+        let opened = open::open(options)?;
+        let reached = (opened.journal.next_commit() - 1, opened.journal.position());
+        let shared = Arc::new(Shared {
+            index: opened.index,
+            generation: opened.generation,
+            data_dir: options.data_dir.clone(),
+            reached: Mutex::new(reached),
+            checkpointed: AtomicU64::new(reached.0),
+            failure: watch::Sender::new(None),
+            _lock: opened.lock,
+        });
+        let (jobs, queue) = mpsc::channel(options.queue);
+        let writer = Writer {
+            shared: Arc::clone(&shared),
+            journal: opened.journal,
+            mints: opened.mints,
+            jobs: queue,
+        };
+        let thread = thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(move || writer.run())
+            .map_err(|error| Error::Open(format!("no thread for the writer: {error}")))?;
+        Ok((Self { shared, jobs }, WriterThread(thread)))
+    }
+
+    /// Runs `job` on the writer thread and resolves once its changes are on stable storage. When the job fails its
+    /// changes are dropped; its answer still waits for the jobs before it, on which it may rest.
+    pub async fn write<T, E, J>(&self, job: J) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        J: FnOnce(&mut Transaction<'_>) -> Result<T, E> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |transaction| {
+            let result = job(transaction);
+            let keep = result.is_ok();
+            let reply: Reply = Box::new(move |fate| {
+                // A caller that has gone away does not undo what is on disk.
+                let _ = answer.send(fate.map_err(E::from).and(result));
+            });
+            (keep, reply)
+        });
+        self.jobs.send(job).await.map_err(|_| self.gone())?;
+        answered
+            .await
+            .unwrap_or_else(|_| Err(Error::Panicked.into()))
+    }
+
+    /// Runs `job` on a blocking thread against the committed tables.
+    pub async fn read<T, E, J>(&self, job: J) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        J: FnOnce(&Snapshot<'_>) -> Result<T, E> + Send + 'static,
+    {
+        let shared = Arc::clone(&self.shared);
+        let reading = tokio::task::spawn_blocking(move || job(&Tables(shared.index.snapshot())));
+        reading
+            .await
+            .unwrap_or_else(|_| Err(Error::Panicked.into()))
+    }
+
+    /// Makes the index durable up to here, so that the next start replays less. Blocks; does not hold up writers.
+    /// Does nothing when fewer than `at_least` commits have come since the last time.
+    pub fn checkpoint(&self, at_least: u64) -> Result<(), Error> {
+        let shared = &self.shared;
+        let (commit, position) = *shared
+            .reached
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if commit < shared.checkpointed.load(Ordering::Relaxed) + at_least {
+            return Ok(());
+        }
+        let checkpoint = Checkpoint {
+            generation: shared.generation,
+            commit,
+            position,
+        };
+        open::save_checkpoint(&shared.index, checkpoint, &shared.data_dir)?;
+        shared.checkpointed.store(commit, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Resolves with the reason once the store has failed and the process has to end.
+    pub async fn failed(&self) -> String {
+        let mut failure = self.shared.failure.subscribe();
+        match failure.wait_for(Option::is_some).await {
+            Ok(why) => why.clone().unwrap_or_default(),
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Whether writes can still be taken.
+    pub fn is_healthy(&self) -> bool {
+        self.shared.failure.borrow().is_none()
+    }
+
+    fn gone(&self) -> Error {
+        match &*self.shared.failure.borrow() {
+            Some(why) => Error::Failed(why.clone()),
+            None => Error::Closed,
+        }
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store")
+            .field("data_dir", &self.shared.data_dir)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,217 @@
+//! What one write job sees and changes before anything is on disk.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::ops::{Bound, Range};
+
+use super::error::Error;
+use super::index::Index;
+use super::keys::Tree;
+use super::tables::{Bytes, Row, Sink, Source, Tables};
+use crate::id::{ChatId, MessageId, Mint};
+use crate::model::Timestamp;
+
+/// Rows that are changed but not in the index yet; `None` is a removed row.
+#[derive(Debug, Default)]
+pub(super) struct Overlay {
+    trees: [BTreeMap<Bytes, Option<Bytes>>; Tree::ALL.len()],
+}
+
+impl Overlay {
+    fn get(&self, tree: Tree, key: &[u8]) -> Option<&Option<Bytes>> {
+        self.trees[tree.index()].get(key)
+    }
+
+    fn set(&mut self, tree: Tree, key: Bytes, value: Option<Bytes>) {
+        self.trees[tree.index()].insert(key, value);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.trees.iter().all(BTreeMap::is_empty)
+    }
+
+    /// Every change, tree by tree, keys ascending: the order in which sled is cheapest to write.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (Tree, &Bytes, Option<&Bytes>)> {
+        Tree::ALL.into_iter().flat_map(|tree| {
+            self.trees[tree.index()]
+                .iter()
+                .map(move |(key, value)| (tree, key, value.as_ref()))
+        })
+    }
+
+    /// Takes over the changes of a later overlay.
+    pub(super) fn absorb(&mut self, later: Overlay) {
+        for (mine, later) in self.trees.iter_mut().zip(later.trees) {
+            mine.extend(later);
+        }
+    }
+
+    fn over<'a>(
+        &'a self,
+        tree: Tree,
+        range: &Range<Vec<u8>>,
+        below: Box<dyn Iterator<Item = Row> + 'a>,
+    ) -> Box<dyn Iterator<Item = Row> + 'a> {
+        let bounds = (
+            Bound::Included(&range.start[..]),
+            Bound::Excluded(&range.end[..]),
+        );
+        let mut mine = self.trees[tree.index()].range::<[u8], _>(bounds).peekable();
+        if mine.peek().is_none() {
+            return below;
+        }
+        let mut below = below.peekable();
+        Box::new(std::iter::from_fn(move || {
+            loop {
+                let order = match (mine.peek(), below.peek()) {
+                    (Some((key, _)), Some(Ok((other, _)))) => (*key).cmp(other),
+                    (Some(_), None) => Ordering::Less,
+                    _ => Ordering::Greater,
+                };
+                match order {
+                    Ordering::Greater => return below.next(),
+                    Ordering::Equal => drop(below.next()),
+                    Ordering::Less => {}
+                }
+                if let Some((key, Some(value))) = mine.next() {
+                    return Some(Ok((key.clone(), value.clone())));
+                }
+            }
+        }))
+    }
+}
+
+/// The two kinds of id that are minted here.
+#[derive(Debug)]
+pub(super) struct Mints {
+    pub(super) chats: Mint,
+    pub(super) messages: Mint,
+}
+
+/// The source behind a [`super::Transaction`].
+pub struct Staged<'a> {
+    index: &'a Index,
+    group: &'a Overlay,
+    own: Overlay,
+    mints: &'a mut Mints,
+    now: Timestamp,
+    number: u64,
+    events: Vec<Vec<u8>>,
+    on_commit: Vec<OnCommit>,
+}
+
+/// What a job wants done once its commit is on stable storage; runs on the writer thread, in commit order.
+pub(super) type OnCommit = Box<dyn FnOnce() + Send>;
+
+/// What a job leaves behind for the writer.
+pub(super) struct Outcome {
+    pub(super) changes: Overlay,
+    pub(super) events: Vec<Vec<u8>>,
+    pub(super) on_commit: Vec<OnCommit>,
+}
+
+impl<'a> Staged<'a> {
+    pub(super) fn new(
+        index: &'a Index,
+        group: &'a Overlay,
+        mints: &'a mut Mints,
+        number: u64,
+    ) -> Self {
+        let own = Overlay::default();
+        let now = Timestamp::now();
+        Self {
+            index,
+            group,
+            own,
+            mints,
+            now,
+            number,
+            events: Vec::new(),
+            on_commit: Vec::new(),
+        }
+    }
+
+    pub(super) fn into_outcome(self) -> Outcome {
+        Outcome {
+            changes: self.own,
+            events: self.events,
+            on_commit: self.on_commit,
+        }
+    }
+}
+
+impl std::fmt::Debug for Staged<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Staged")
+            .field("number", &self.number)
+            .finish_non_exhaustive()
+    }
+}
+
+#[expect(
+    private_interfaces,
+    reason = "the trait is sealed by its private types"
+)]
+impl Source for Staged<'_> {
+    fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Bytes>, Error> {
+        match self
+            .own
+            .get(tree, key)
+            .or_else(|| self.group.get(tree, key))
+        {
+            Some(value) => Ok(value.clone()),
+            None => self.index.get(tree, key),
+        }
+    }
+
+    fn range(&self, tree: Tree, range: Range<Vec<u8>>) -> Box<dyn Iterator<Item = Row> + '_> {
+        let committed = self.index.range(tree, range.clone());
+        self.own
+            .over(tree, &range, self.group.over(tree, &range, committed))
+    }
+}
+
+#[expect(
+    private_interfaces,
+    reason = "the trait is sealed by its private types"
+)]
+impl Sink for Staged<'_> {
+    fn set(&mut self, tree: Tree, key: Vec<u8>, value: Option<Bytes>) {
+        self.own.set(tree, key.into(), value);
+    }
+}
+
+impl Tables<Staged<'_>> {
+    /// The wall clock at the start of the job.
+    pub fn now(&self) -> Timestamp {
+        self.0.now
+    }
+
+    /// This commit's number: ascends with every commit, whatever the clock does.
+    pub fn commit_number(&self) -> u64 {
+        self.0.number
+    }
+
+    /// A new chat id, greater than all before.
+    pub fn mint_chat_id(&mut self) -> ChatId {
+        let seconds = self.0.now.unix_seconds();
+        self.0.mints.chats.next(seconds).into()
+    }
+
+    /// A new message id, greater than all before.
+    pub fn mint_message_id(&mut self) -> MessageId {
+        let seconds = self.0.now.unix_seconds();
+        self.0.mints.messages.next(seconds).into()
+    }
+
+    /// Writes `record` into the journal beside this commit's changes, for those who follow it later.
+    pub fn record_event(&mut self, record: Vec<u8>) {
+        self.0.events.push(record);
+    }
+
+    /// Runs `action` once this commit is on stable storage, on the writer thread, in commit order. Never runs when
+    /// the job or the commit fails.
+    pub fn on_commit(&mut self, action: impl FnOnce() + Send + 'static) {
+        self.0.on_commit.push(Box::new(action));
+    }
+}

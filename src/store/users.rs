@@ -1,0 +1,31 @@
+//! The users and pets that the host application has told us about.
+
+use super::error::Error;
+use super::keys::Tree;
+use super::tables::{Sink, Source, Tables};
+use crate::id::{PetId, UserId};
+use crate::model::{Pet, User};
+
+impl<S: Source> Tables<S> {
+    /// The user with this id.
+    pub fn user(&self, id: &UserId) -> Result<Option<User>, Error> {
+        self.record(Tree::Users, id.as_str().as_bytes())
+    }
+
+    /// The pet with this id.
+    pub fn pet(&self, id: &PetId) -> Result<Option<Pet>, Error> {
+        self.record(Tree::Pets, id.as_str().as_bytes())
+    }
+}
+
+impl<S: Sink> Tables<S> {
+    /// Creates or replaces a user.
+    pub fn put_user(&mut self, user: &User) -> Result<(), Error> {
+        self.put(Tree::Users, user.id.as_str().as_bytes(), user)
+    }
+
+    /// Creates or replaces a pet.
+    pub fn put_pet(&mut self, pet: &Pet) -> Result<(), Error> {
+        self.put(Tree::Pets, pet.id.as_str().as_bytes(), pet)
+    }
+}
