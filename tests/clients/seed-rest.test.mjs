@@ -23,10 +23,10 @@ describe('chats', { timeout: 60_000 }, () => {
     const chat = answer.data;
     assert.deepEqual(chat.participants.map(({ _id }) => _id).toSorted(), ['rest-buyer', SELLER]);
     const seller = chat.participants.find(({ _id }) => _id === SELLER);
-    assert.deepEqual([seller.name, seller.email, seller.profilePicture], ['Asha', 'asha@example.com', '/demo/assets/avatar-asha.svg']);
+    assert.deepEqual([seller.name, seller.email, seller.profilePicture], ['Asha', 'asha@example.com', '/demo/assets/pictures/avatar-asha.svg']);
     const { _id, title, images, price, address, breed } = chat.petListing;
     assert.deepEqual([_id, title, price, address, breed], [PET, 'Golden Retriever puppy', 15000, 'Delhi', 'Golden Retriever']);
-    assert.equal(images[0].url, '/demo/assets/pet-golden-retriever.svg');
+    assert.equal(images[0].url, '/demo/assets/pictures/pet-golden-retriever.svg');
     assert.deepEqual([chat.chatType, chat.isActive], ['pet_inquiry', true]);
 
     const again = await buyer.call('POST', '/create', { petId: PET });

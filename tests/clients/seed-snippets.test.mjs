@@ -50,8 +50,8 @@ test('ChatListItem finds every field it reads', patience, async () => {
   const [chat] = (await buyer.get('/my-chats')).chats;
   const otherParticipant = chat.participants.find((p) => p._id !== currentUserId);
   const unreadCount = chat.unreadCount.find((u) => u.userId === currentUserId)?.count || 0;
-  assert.deepEqual([otherParticipant.profilePicture, otherParticipant.name], ['/demo/assets/avatar-kabir.svg', 'Kabir']);
-  assert.deepEqual([chat.petListing.images[0]?.url, chat.petListing.title, chat.petListing.price], ['/demo/assets/pet-beagle.svg', 'Beagle, eight months', 18500]);
+  assert.deepEqual([otherParticipant.profilePicture, otherParticipant.name], ['/demo/assets/pictures/avatar-kabir.svg', 'Kabir']);
+  assert.deepEqual([chat.petListing.images[0]?.url, chat.petListing.title, chat.petListing.price], ['/demo/assets/pictures/pet-beagle.svg', 'Beagle, eight months', 18500]);
   assert.deepEqual([chat.lastMessage?.content, unreadCount], ['Ask me anything', 1]);
   assert.ok(!Number.isNaN(new Date(chat.lastMessageTime).getTime()));
 });
