@@ -8,6 +8,8 @@ import { Outbox } from './outbox.js';
 import { Socket } from './socketio.js';
 
 const PAGE = 50;
+/** What changes the list of chats. Each sets a state, so applying one twice does no harm. */
+const CHAT_EVENTS = new Set(['newMessage', 'messageRead', 'messageDelivered', 'messageDeleted', 'chatBlocked', 'newChat', 'unreadCount', 'userStatus']);
 /** The server forgets a typing notice after 10 s; a new one well before that keeps it alive. */
 const TYPING_REPEAT_MS = 4_000;
 const TYPING_IDLE_MS = 3_000;
@@ -19,6 +21,8 @@ export class Client {
   #refusals = 0;
   #typingSentAt = 0;
   #typingIdle;
+  /** While the list of chats is being fetched: the events since. */
+  #sinceSnapshot;
 
   /** @param {Model} model @param {{token: string}} user @param {{transports?: string[], onerror: (message: string) => void}} options */
   constructor(model, user, { transports, onerror }) {
@@ -133,7 +137,12 @@ export class Client {
       // A failed send is shown at its message, with the way to repeat it.
       error: ({ message, clientMessageId }) => clientMessageId === undefined && this.onerror(message),
     };
-    for (const [event, listener] of Object.entries(events)) socket.on(event, listener);
+    for (const [event, listener] of Object.entries(events)) {
+      socket.on(event, (payload) => {
+        listener(payload);
+        if (CHAT_EVENTS.has(event)) this.#sinceSnapshot?.push(() => listener(payload));
+      });
+    }
   }
 
   async #onConnect() {
@@ -183,14 +192,27 @@ export class Client {
     if (this.openChatId) this.socket.emit('join-chat', { chatId: this.openChatId });
   }
 
+  /** The list may be older than an event that overtook its answer, so such events are applied once more on top of it. */
   async #loadChats() {
+    const overtaking = (this.#sinceSnapshot = []);
+    try {
+      const chats = await this.#fetchChats();
+      // A second load that began meanwhile knows better.
+      if (this.#sinceSnapshot === overtaking) this.#model.setChats(chats);
+    } finally {
+      if (this.#sinceSnapshot === overtaking) this.#sinceSnapshot = undefined;
+    }
+    overtaking.forEach((apply) => apply());
+  }
+
+  async #fetchChats() {
     const chats = [];
     for (let page = 1, more = true; more; page += 1) {
       const answer = await this.api.myChats(page);
       chats.push(...answer.chats);
       more = answer.pagination.hasMore;
     }
-    this.#model.setChats(chats);
+    return chats;
   }
 
   async #loadNewest(chatId) {

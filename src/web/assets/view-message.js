@@ -27,20 +27,20 @@ export function updateMessage(element, message, isOwn, actions) {
   element.dataset.seq = message.seq ?? '';
   element.classList.toggle('is-deleted', Boolean(message.isDeleted));
   element.classList.toggle('is-failed', message.state === 'failed');
-  const body = element.querySelector('.bubble') ?? element.appendChild(h('div', { class: 'bubble' }, h('div', { class: 'body' }), h('div', { class: 'foot' })));
+  const bubble = element.querySelector('.bubble') ?? element.appendChild(h('div', { class: 'bubble' }, h('div', { class: 'body' }), h('div', { class: 'foot' })));
   const quoted = message.parentMessage;
-  fill(body.firstElementChild, JSON.stringify([message.content, message.isDeleted, message.mediaUrl, quoted && preview(quoted)]), () => [
+  fill(bubble.querySelector('.body'), JSON.stringify([message.content, message.isDeleted, message.mediaUrl, quoted && preview(quoted)]), () => [
     quoted && !message.isDeleted && quote(quoted, actions),
     !message.isDeleted && mediaOf(message, actions),
     words(message),
   ]);
   const status = isOwn && !message.isDeleted && (message.state ?? message.status);
-  fill(body.lastElementChild, JSON.stringify([status, message.error, message.createdAt]), () => [
+  fill(bubble.querySelector('.foot'), JSON.stringify([status, message.error, message.createdAt]), () => [
     message.state === 'failed' && failure(message, actions),
     h('time', { dateTime: message.createdAt }, clock(message.createdAt)),
     status && tick(status),
   ]);
-  updateProgress(body, message);
+  updateProgress(bubble, message);
   const canAct = message._id && !message.isDeleted;
   const bar = element.querySelector('.actions');
   if (canAct && !bar) element.append(actionBar(message, isOwn, actions));
@@ -78,10 +78,10 @@ function failure(message, { onretry, ondiscard }) {
     h('button', { class: 'link-button', type: 'button', data: { testid: 'discard' }, on: { click: () => ondiscard(message) } }, 'Discard'));
 }
 
-function updateProgress(body, message) {
+function updateProgress(bubble, message) {
   const wanted = message.file && message.state === 'sending';
-  let bar = body.querySelector('progress');
-  if (wanted && !bar) body.append((bar = h('progress', { max: 1, 'aria-label': 'Upload' })));
+  let bar = bubble.querySelector('progress');
+  if (wanted && !bar) bubble.append((bar = h('progress', { max: 1, 'aria-label': 'Upload' })));
   if (wanted) bar.value = message.progress ?? 0;
   else bar?.remove();
 }

@@ -1,0 +1,90 @@
+// Starts the built server on a free port with a data directory of its own, and mints tokens for it.
+
+import { execFile, spawn } from 'node:child_process';
+import { createHmac } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { once } from 'node:events';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { promisify } from 'node:util';
+
+export const SECRET = 'the client tests sign their tokens with this';
+const READY_MS = 30_000;
+
+function binary() {
+  const path = process.env.JIVCHAT_BIN;
+  if (!path) throw new Error('JIVCHAT_BIN must name the built server; tests/run sets it');
+  return path;
+}
+
+/** Runs a command of the binary and gives what it printed. */
+export async function run(...args) {
+  const { stdout } = await promisify(execFile)(binary(), args);
+  return stdout.trim();
+}
+
+/** A token as a host application makes one: HS256, claims `id` and `name`, valid for `seconds`. */
+export function mint(id, { name = id, seconds = 3600, secret = SECRET, ...claims } = {}) {
+  const encode = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const exp = Math.floor(Date.now() / 1000) + seconds;
+  const signed = `${encode({ alg: 'HS256', typ: 'JWT' })}.${encode({ id, name, exp, ...claims })}`;
+  return `${signed}.${createHmac('sha256', secret).update(signed).digest('base64url')}`;
+}
+
+/** A running server; `stop()` ends it and removes its data. */
+export class Server {
+  #process;
+  #directory;
+  #args;
+  /** The last lines it wrote, for the message of a failure. */
+  #log = [];
+
+  /** @param {string[]} args flags beside port, data directory, demo data and the tests' secret */
+  static async start(...args) {
+    const server = new Server();
+    server.#directory = await mkdtemp(join(tmpdir(), 'jivchat-clients-'));
+    server.#args = ['--data-dir', server.#directory, '--demo', '--jwt-secret', SECRET, '--no-rate-limit', ...args];
+    await server.#spawn(0);
+    return server;
+  }
+
+  async #spawn(port) {
+    this.#process = spawn(binary(), ['serve', '--port', String(port), ...this.#args], { stdio: ['ignore', 'ignore', 'pipe'] });
+    this.exited = once(this.#process, 'exit');
+    this.url = await this.#listening();
+    this.port = Number(new URL(this.url).port);
+  }
+
+  #listening() {
+    return new Promise((resolve, reject) => {
+      const fail = (what) => reject(new Error(`the server ${what}\n${this.#log.join('\n')}`));
+      const timer = setTimeout(() => fail('did not listen in time'), READY_MS);
+      createInterface({ input: this.#process.stderr }).on('line', (line) => {
+        this.#log = [...this.#log.slice(-40), line];
+        const url = /listening on (http:\/\/\S+)/.exec(line)?.[1];
+        if (!url) return;
+        clearTimeout(timer);
+        resolve(url);
+      });
+      this.exited.then(([code]) => fail(`ended with ${code}`), reject);
+    });
+  }
+
+  /** Ends the process; `SIGKILL` leaves it no time to say goodbye. */
+  async kill(signal = 'SIGTERM') {
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
+    this.#process.kill(signal);
+    await this.exited;
+  }
+
+  /** The same server, with the same data, on the same port again. */
+  async startAgain() {
+    await this.#spawn(this.port);
+  }
+
+  async stop() {
+    await this.kill();
+    await rm(this.#directory, { recursive: true, force: true });
+  }
+}
