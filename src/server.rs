@@ -13,6 +13,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -20,7 +21,7 @@ use self::connections::{Connections, Counted};
 use self::dispatch::Dispatch;
 use self::tasks::Background;
 use crate::access::Access;
-use crate::api::Api;
+use crate::api::{AdminKey, Api};
 use crate::auth::{Expiry, Secret, SecretError, Strength, Verifier};
 use crate::chat::{self, Service};
 use crate::config::{Serve, TransportName};
@@ -55,6 +56,17 @@ pub enum Error {
     /// There is no usable token secret.
     #[error("{0}")]
     Secret(#[from] SecretError),
+    /// The admin key is too short.
+    #[error("the admin key has fewer than 16 bytes; take a longer one (openssl rand -hex 32)")]
+    WeakAdminKey,
+    /// The admin key cannot be read.
+    #[error("the admin key file {path} cannot be read: {source}; check its owner and mode")]
+    AdminKeyFile {
+        /// The file.
+        path: String,
+        /// The system's reason.
+        source: io::Error,
+    },
     /// The token library does not work in this build.
     #[error("the token self-test failed; this build is broken")]
     SelfTest,
@@ -129,6 +141,9 @@ impl Server {
             access,
             media: open_media(config)?,
             private_media: storage.private_media,
+            admin_key: admin_key(config)?,
+            upload_slots: Semaphore::new(storage.max_uploads.into()),
+            upload_idle: Duration::from_secs(storage.upload_idle_timeout),
         };
         let listener = listen(SocketAddr::new(network.host, network.port))?;
         let address = listener.local_addr().map_err(|source| Error::Listen {
@@ -297,6 +312,23 @@ fn secrets(config: &Serve) -> Result<Vec<Secret>, Error> {
         &config.storage.data_dir,
         strength,
     )?)
+}
+
+fn admin_key(config: &Serve) -> Result<Option<AdminKey>, Error> {
+    let admin = &config.admin;
+    let key = match (&admin.admin_key, &admin.admin_key_file) {
+        (None, None) => return Ok(None),
+        (Some(key), _) => key.clone(),
+        (None, Some(path)) => {
+            std::fs::read_to_string(path).map_err(|source| Error::AdminKeyFile {
+                path: path.display().to_string(),
+                source,
+            })?
+        }
+    };
+    AdminKey::new(key.trim())
+        .map(Some)
+        .ok_or(Error::WeakAdminKey)
 }
 
 fn verifier(config: &Serve, secrets: Vec<Secret>) -> Result<Verifier, Error> {

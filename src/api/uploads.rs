@@ -1,6 +1,10 @@
 //! Uploaded files: given out by name, stored with the message that shows them, removed with the last one.
 
-use http_body_util::BodyExt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
+use http_body_util::{BodyDataStream, BodyExt};
 use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode};
 
@@ -73,6 +77,23 @@ impl Api {
             tracing::warn!(%error, file = name, "a media file was not removed");
         }
     }
+}
+
+/// The pieces of a body as they come; one that stands still for `idle` has failed.
+pub(super) fn paced(
+    body: Incoming,
+    idle: Duration,
+) -> impl Stream<Item = Result<Bytes, Box<dyn std::error::Error + Send + Sync>>> {
+    stream::unfold(Some(BodyDataStream::new(body)), move |body| async move {
+        let mut body = body?;
+        match tokio::time::timeout(idle, body.next()).await {
+            Ok(piece) => match piece? {
+                Ok(piece) => Some((Ok(piece), Some(body))),
+                Err(error) => Some((Err(error.into()), None)),
+            },
+            Err(elapsed) => Some((Err(elapsed.into()), None)),
+        }
+    })
 }
 
 impl From<MediaError> for Failure {
