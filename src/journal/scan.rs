@@ -73,7 +73,7 @@ pub(super) fn replay<D: Disk, E>(
     })?;
     Ok(Replayed {
         end: tail.end,
-        last_commit: tail.next_commit - 1,
+        last_commit: tail.next_commit.saturating_sub(1),
         torn_bytes: tail.torn_bytes,
     })
 }
