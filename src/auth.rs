@@ -6,6 +6,7 @@ mod secret;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
@@ -69,6 +70,15 @@ pub struct Verifier {
     secrets: Vec<Secret>,
     expiry: Expiry,
     leeway: u64,
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secrets = self.secrets.len();
+        f.debug_struct("Verifier")
+            .field("secrets", &secrets)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Verifier {

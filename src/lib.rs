@@ -1,9 +1,23 @@
 //! Jivbook chat.
 
+pub mod access;
+pub mod api;
 pub mod auth;
 pub mod chat;
+pub mod commands;
+pub mod config;
+pub mod cors;
+pub mod engineio;
 pub mod id;
+pub mod input;
 pub mod journal;
+pub mod limits;
 pub mod media;
 pub mod model;
+pub mod pet_document;
+pub mod realtime;
+pub mod server;
+pub mod socketio;
 pub mod store;
+pub mod view;
+pub mod web;

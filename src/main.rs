@@ -1,2 +1,26 @@
-//! The `jivchat` binary.
-fn main() {}
+//! `jivchat`: flags in, exit code out. 0 for success, 1 for a failure, 2 for wrong flags.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use jivchat::commands;
+use jivchat::config::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        None => commands::serve(&cli.serve),
+        Some(Command::Serve(serve)) => commands::serve(&serve),
+        Some(Command::Token(token)) => commands::token(&token),
+        Some(Command::Healthcheck(healthcheck)) => commands::healthcheck(&healthcheck),
+        Some(Command::Completions(completions)) => commands::completions(&completions),
+        Some(Command::Man) => commands::man(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("jivchat: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

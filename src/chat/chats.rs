@@ -116,7 +116,7 @@ impl Service {
                 let mut after = before.clone();
                 let blocks = !before.blocked_by.contains(&caller.user);
                 if blocks {
-                    after.blocked_by.push(caller.user);
+                    after.blocked_by.push(caller.user.clone());
                 } else {
                     after.blocked_by.retain(|user| *user != caller.user);
                 }
@@ -126,7 +126,7 @@ impl Service {
                     chat,
                     blocked_by: after.blocked_by.clone(),
                     participants: after.participants.clone(),
-                    origin: caller.origin,
+                    by: caller,
                 };
                 announce(tx, &events, event);
                 Ok::<_, Error>((Gatherer::new(tx, after)?.chat()?, blocks))

@@ -8,6 +8,9 @@ pub enum Error {
     /// A request that is not of the asked form; the text says what is wrong.
     #[error("{0}")]
     InvalidRequest(&'static str),
+    /// A text that cannot be an id; names the field.
+    #[error("{0} is not a valid id")]
+    InvalidId(&'static str),
     /// Nothing but white space.
     #[error("Message content cannot be empty")]
     ContentEmpty,
@@ -65,6 +68,34 @@ pub enum Error {
     /// The store cannot serve; the log says why.
     #[error("The server cannot serve this at the moment")]
     Unavailable,
+}
+
+impl Error {
+    /// The stable name that clients may act on; never localised.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::InvalidRequest(_) => "invalid_request",
+            Self::InvalidId(_) => "invalid_id",
+            Self::ContentEmpty => "content_empty",
+            Self::ContentTooLong => "content_too_long",
+            Self::InvalidMessageType => "invalid_message_type",
+            Self::InvalidMedia => "invalid_media",
+            Self::InvalidParent => "invalid_parent",
+            Self::SelfChat => "self_chat",
+            Self::NotPetOwner => "not_pet_owner",
+            Self::CallerUnknown | Self::UserNotFound => "user_not_found",
+            Self::CallerBanned => "user_banned",
+            Self::AccessDenied => "access_denied",
+            Self::ChatBlocked => "chat_blocked",
+            Self::NotSender => "not_sender",
+            Self::PetNotFound => "pet_not_found",
+            Self::MessageNotFound => "message_not_found",
+            Self::Conflict => "conflict",
+            Self::RateLimited(_) => "rate_limited",
+            Self::StorageFull => "storage_full",
+            Self::Unavailable => "unavailable",
+        }
+    }
 }
 
 impl From<store::Error> for Error {

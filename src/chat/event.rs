@@ -5,12 +5,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::Caller;
 use super::details::{ChatDetails, MessageDetails};
 use crate::id::{ChatId, MessageId, UserId};
 use crate::model::UserTotals;
-
-/// The public id of the socket on whose behalf a REST call was made; it is left out of the broadcast.
-pub(super) type OriginSocket = String;
 
 /// A counter that changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,8 +34,8 @@ pub enum Event {
         participants: Vec<UserId>,
         /// The receivers' counters.
         unread: Vec<UnreadChange>,
-        /// Left out.
-        origin: Option<OriginSocket>,
+        /// Whose doing it was.
+        by: Caller,
     },
     /// Somebody has read everything up to a message.
     MessageRead {
@@ -45,14 +43,12 @@ pub enum Event {
         chat: ChatId,
         /// The last message read.
         message: MessageId,
-        /// By whom.
-        user: UserId,
         /// To whom.
         participants: Vec<UserId>,
         /// The reader's counter.
         unread: UnreadChange,
-        /// Left out.
-        origin: Option<OriginSocket>,
+        /// Whose doing it was.
+        by: Caller,
     },
     /// Everything up to a message has been handed to somebody.
     MessageDelivered {
@@ -75,8 +71,8 @@ pub enum Event {
         participants: Vec<UserId>,
         /// Counters that sank.
         unread: Vec<UnreadChange>,
-        /// Left out.
-        origin: Option<OriginSocket>,
+        /// Whose doing it was.
+        by: Caller,
     },
     /// Somebody blocked or unblocked a chat.
     ChatBlocked {
@@ -86,8 +82,8 @@ pub enum Event {
         blocked_by: Vec<UserId>,
         /// To whom.
         participants: Vec<UserId>,
-        /// Left out.
-        origin: Option<OriginSocket>,
+        /// Whose doing it was.
+        by: Caller,
     },
     /// A chat was opened.
     ChatOpened {
@@ -126,11 +122,8 @@ impl Event {
                 record(1, &(message.message.chat, message.message.seq))
             }
             Event::MessageRead {
-                chat,
-                message,
-                user,
-                ..
-            } => record(2, &(chat, message, user)),
+                chat, message, by, ..
+            } => record(2, &(chat, message, &by.user)),
             Event::MessageDelivered {
                 chat,
                 message,

@@ -1,12 +1,13 @@
 //! Sending, deleting and reading messages.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::details::{Gatherer, MessageDetails, membership, unblocked};
 use super::event::{Event, UnreadChange};
 use super::{Caller, Error, Service, announce};
 use crate::id::{ChatId, MessageId, UserId};
-use crate::model::{Attachment, Chat, Message, MessageKind, ReadState, Upload};
+use crate::model::{Attachment, Chat, Message, MessageKind, ReadState, Timestamp, Upload};
 use crate::store::{Source, Tables, Transaction};
 
 /// Longest content in UTF-16 units, which is what `length` counts in JavaScript.
@@ -183,7 +184,33 @@ impl Service {
     /// stored message.
     pub async fn send_message(&self, caller: &Caller, new: NewMessage) -> Result<Sent, Error> {
         check_client_id(new.client_id.as_deref())?;
-        let (caller, events) = (caller.clone(), self.events.clone());
+        if let Err(wait) = self.sending.take(&caller.user, Instant::now()) {
+            return Err(Error::RateLimited(wait.as_secs() + 1));
+        }
+        self.store_message(caller.clone(), new, None).await
+    }
+
+    /// Stores a message that was sent elsewhere before: it keeps its time, and no rate limit applies.
+    pub async fn import_message(
+        &self,
+        sender: &UserId,
+        new: NewMessage,
+        sent_at: Timestamp,
+    ) -> Result<Sent, Error> {
+        let caller = Caller {
+            user: sender.clone(),
+            origin: None,
+        };
+        self.store_message(caller, new, Some(sent_at)).await
+    }
+
+    async fn store_message(
+        &self,
+        caller: Caller,
+        new: NewMessage,
+        sent_at: Option<Timestamp>,
+    ) -> Result<Sent, Error> {
+        let events = self.events.clone();
         self.store
             .write(move |tx| {
                 let chat = membership(tx, &caller.user, new.chat)?;
@@ -195,7 +222,7 @@ impl Service {
                     });
                 }
                 let chat = unblocked(chat)?;
-                let (chat, message) = store_message(tx, &chat, &caller.user, new)?;
+                let (chat, message) = insert(tx, &chat, &caller.user, new, sent_at)?;
                 let unread = count_unread(tx, &chat, &caller.user)?;
                 let participants = chat.participants.clone();
                 let message = Arc::new(Gatherer::new(tx, chat)?.message(message)?);
@@ -204,9 +231,13 @@ impl Service {
                     message: sent,
                     participants,
                     unread,
-                    origin: caller.origin,
+                    by: caller,
                 };
-                announce(tx, &events, event);
+                match sent_at {
+                    None => announce(tx, &events, event),
+                    // Nobody waits for what was said elsewhere long ago.
+                    Some(_) => tx.record_event(event.record()),
+                }
                 Ok(Sent {
                     message,
                     is_new: true,
@@ -241,7 +272,7 @@ impl Service {
                     message: id,
                     participants,
                     unread,
-                    origin: caller.origin,
+                    by: caller,
                 };
                 announce(tx, &events, event);
                 Ok(orphan)
@@ -315,13 +346,14 @@ fn parent_seq(tx: &Transaction<'_>, new: &NewMessage) -> Result<Option<u64>, Err
     }
 }
 
-fn store_message(
+fn insert(
     tx: &mut Transaction<'_>,
     before: &Chat,
     sender: &UserId,
     new: NewMessage,
+    sent_at: Option<Timestamp>,
 ) -> Result<(Chat, Message), Error> {
-    let now = tx.now();
+    let now = sent_at.unwrap_or_else(|| tx.now());
     let message = Message {
         id: tx.mint_message_id(),
         chat: before.id,

@@ -12,6 +12,8 @@ mod event;
 mod messages;
 mod presence;
 mod receipts;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -26,6 +28,7 @@ pub use self::messages::{Content, History, HistoryPage, NewMessage, Pages, Sent}
 pub use self::presence::Presence;
 use self::receipts::Receipts;
 use crate::id::UserId;
+use crate::limits::{Limiter, Rate};
 use crate::store::{Store, Transaction};
 
 /// Events that may wait for delivery; past it the writer waits.
@@ -47,6 +50,8 @@ pub struct Options {
     pub require_known_users: bool,
     /// Fetching a page of history marks it read.
     pub mark_read_on_fetch: bool,
+    /// How fast one user may send.
+    pub message_rate: Rate,
 }
 
 /// The chat: every rule is a method, in the file named after its subject. Cheap to clone.
@@ -56,6 +61,7 @@ pub struct Service {
     events: mpsc::Sender<Event>,
     presence: Arc<Presence>,
     receipts: Arc<Receipts>,
+    sending: Arc<Limiter<UserId>>,
     options: Options,
 }
 
@@ -68,6 +74,7 @@ impl Service {
             events,
             presence: Arc::default(),
             receipts: Arc::default(),
+            sending: Arc::new(Limiter::new(options.message_rate)),
             options,
         };
         (service, out)

@@ -72,10 +72,9 @@ impl Service {
                 let event = Event::MessageRead {
                     chat: chat.id,
                     message: last.id,
-                    user: caller.user,
                     participants: chat.participants,
                     unread: change,
-                    origin: caller.origin,
+                    by: caller,
                 };
                 announce(tx, &events, event);
                 Ok(unread)

@@ -81,9 +81,7 @@ mod tests {
         let bytes = encode(Tree::Chats, &chat).unwrap();
         assert_eq!(
             hex(&bytes),
-            "010101010101010101010101010102016101620101700",
-            "{}",
-            hex(&bytes)
+            "0101010101010101010101010101020161016201017000fbd00701fb2c01fba00f05"
         );
         assert_eq!(decode::<Chat>(Tree::Chats, &bytes).unwrap(), chat);
 
@@ -103,7 +101,10 @@ mod tests {
         };
         let bytes = encode(Tree::Messages, &message).unwrap();
         assert_eq!(decode::<Message>(Tree::Messages, &bytes).unwrap(), message);
-        assert_eq!(hex(&bytes), "");
+        assert_eq!(
+            hex(&bytes),
+            "010202020202020202020202020101010101010101010101010701610112e0a4a8e0a4aee0a4b8e0a58de0a4a4e0a5870001030103632d31000202"
+        );
 
         let state = ReadState {
             unread: 1,

@@ -14,6 +14,8 @@ mod keys;
 mod messages;
 mod open;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod transaction;
 mod unread;
 mod users;

@@ -1,0 +1,127 @@
+//! Every way the API says no: status, stable code, sentence. The table that clients are told of.
+
+use std::borrow::Cow;
+
+use hyper::{Method, StatusCode};
+
+use crate::access::Refusal;
+use crate::chat;
+
+/// An answer that is not a success.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// Stable name, snake case.
+    pub code: &'static str,
+    /// Sentence for a person.
+    pub message: Cow<'static, str>,
+    /// `Retry-After`, in seconds.
+    pub retry_after: Option<u64>,
+    /// `Allow`.
+    pub allow: Option<Method>,
+}
+
+impl Failure {
+    /// A failure without extra headers.
+    pub fn new(
+        status: StatusCode,
+        code: &'static str,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            status,
+            code,
+            message: message.into(),
+            retry_after: None,
+            allow: None,
+        }
+    }
+
+    /// 404 for a path nobody knows.
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "Not found")
+    }
+
+    /// 405 for a known path.
+    pub fn method_not_allowed(allow: &Method) -> Self {
+        let failure = Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            "Method not allowed",
+        );
+        Self {
+            allow: Some(allow.clone()),
+            ..failure
+        }
+    }
+
+    /// 500: a bug of ours, without its details.
+    pub fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal_error",
+            "Internal server error",
+        )
+    }
+
+    /// 503 while the server is stopping or full.
+    pub fn unavailable(message: &'static str) -> Self {
+        let failure = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message);
+        Self {
+            retry_after: Some(1),
+            ..failure
+        }
+    }
+
+    /// 400 `invalid_request`.
+    pub fn invalid_request(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_request", message)
+    }
+}
+
+impl From<chat::Error> for Failure {
+    fn from(error: chat::Error) -> Self {
+        use chat::Error as E;
+        let status = match &error {
+            E::InvalidRequest(_)
+            | E::InvalidId(_)
+            | E::ContentEmpty
+            | E::ContentTooLong
+            | E::InvalidMessageType
+            | E::InvalidMedia
+            | E::InvalidParent
+            | E::SelfChat
+            | E::NotPetOwner => StatusCode::BAD_REQUEST,
+            E::CallerUnknown | E::CallerBanned => StatusCode::UNAUTHORIZED,
+            E::AccessDenied | E::ChatBlocked | E::NotSender => StatusCode::FORBIDDEN,
+            E::UserNotFound | E::PetNotFound | E::MessageNotFound => StatusCode::NOT_FOUND,
+            E::Conflict => StatusCode::CONFLICT,
+            E::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
+            E::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
+            E::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        let retry_after = match error {
+            E::RateLimited(seconds) => Some(seconds),
+            E::Unavailable => Some(1),
+            _ => None,
+        };
+        Self {
+            retry_after,
+            ..Self::new(status, error.code(), error.to_string())
+        }
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::User(error) => error.into(),
+            Refusal::Missing | Refusal::Invalid | Refusal::Expired => Self::new(
+                StatusCode::UNAUTHORIZED,
+                refusal.code(),
+                refusal.to_string(),
+            ),
+        }
+    }
+}

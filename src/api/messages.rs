@@ -1,0 +1,133 @@
+//! The routes about messages.
+
+use http_body_util::BodyDataStream;
+use hyper::body::Incoming;
+use hyper::header::CONTENT_TYPE;
+use hyper::{Request, Response, StatusCode};
+use serde_json::json;
+
+use super::request::{self, MAX_PAGE};
+use super::response::{Body, succeeded};
+use super::{Api, Failure};
+use crate::chat::{Caller, Error, History, Sent};
+use crate::id::ChatId;
+use crate::input::{SendInput, parse_id};
+use crate::media::multipart;
+use crate::view;
+
+impl Api {
+    pub(super) async fn messages(
+        &self,
+        caller: &Caller,
+        chat: &str,
+        request: &Request<Incoming>,
+    ) -> Result<Response<Body>, Failure> {
+        let chat = parse_id(chat, "chatId")?;
+        let limit = request::number(request, "limit", 50)?.min(MAX_PAGE);
+        let (before, after) = (
+            request::query(request, "before"),
+            request::query(request, "after"),
+        );
+        let which = match (before, after) {
+            (None, None) => History::Page(request::number(request, "page", 1)?),
+            (Some(id), None) => History::Before(parse_id(&id, "before")?),
+            (None, Some(id)) => History::After(parse_id(&id, "after")?),
+            (Some(_), Some(_)) => {
+                return Err(Error::InvalidRequest("give before or after, not both").into());
+            }
+        };
+        let page = self.chat.history(caller, chat, which, limit).await?;
+        let messages: Vec<_> = page.messages.iter().map(view::message).collect();
+        let data = json!({ "messages": messages, "pagination": view::history_pages(&page) });
+        succeeded(StatusCode::OK, "Messages retrieved successfully", data)
+    }
+
+    pub(super) async fn send(
+        &self,
+        caller: &Caller,
+        chat: &str,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, Failure> {
+        let chat = parse_id(chat, "chatId")?;
+        let key = idempotency_key(&request);
+        let input: SendInput = request::json(request).await?;
+        let sent = self
+            .chat
+            .send_message(caller, input.into_message(chat, key)?)
+            .await?;
+        stored(&sent, "Message sent successfully")
+    }
+
+    /// Rights are checked before the body is read; a file that no message shows in the end does not stay.
+    pub(super) async fn send_media(
+        &self,
+        caller: &Caller,
+        chat: &str,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, Failure> {
+        let chat: ChatId = parse_id(chat, "chatId")?;
+        self.chat.check_may_send(&caller.user, chat).await?;
+        let key = idempotency_key(&request);
+        let content_type = request.headers().get(CONTENT_TYPE).cloned();
+        let content_type = content_type
+            .as_ref()
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        let body = BodyDataStream::new(request.into_body());
+        let form = multipart::receive(content_type, body, &self.media).await?;
+        let (name, sent) = self.send_received(caller, chat, form, key).await;
+        if !sent.as_ref().is_ok_and(|sent| sent.is_new) {
+            self.remove_file(name).await;
+        }
+        stored(&sent?, "Media message sent successfully")
+    }
+
+    pub(super) async fn mark_read(
+        &self,
+        caller: &Caller,
+        chat: &str,
+    ) -> Result<Response<Body>, Failure> {
+        let chat: ChatId = parse_id(chat, "chatId")?;
+        let unread = self.chat.mark_read(caller, chat, None).await?;
+        succeeded(
+            StatusCode::OK,
+            "Messages marked as read",
+            json!({ "chatId": chat, "unreadCount": unread }),
+        )
+    }
+
+    pub(super) async fn delete_message(
+        &self,
+        caller: &Caller,
+        message: &str,
+    ) -> Result<Response<Body>, Failure> {
+        let id = parse_id(message, "messageId")?;
+        if let Some(orphan) = self.chat.delete_message(caller, id).await? {
+            self.remove_file(orphan).await;
+        }
+        succeeded(
+            StatusCode::OK,
+            "Message deleted successfully",
+            json!({ "messageId": id }),
+        )
+    }
+}
+
+/// A stored message: 201 when it is new, 200 when it had been stored before.
+fn stored(sent: &Sent, message: &str) -> Result<Response<Body>, Failure> {
+    let status = if sent.is_new {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
+    succeeded(status, message, view::message(&sent.message))
+}
+
+fn idempotency_key(request: &Request<Incoming>) -> Option<String> {
+    request
+        .headers()
+        .get("idempotency-key")?
+        .to_str()
+        .ok()
+        .map(str::to_owned)
+}

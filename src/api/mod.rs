@@ -1,0 +1,151 @@
+//! REST: parse, call the chat, answer. The whole surface is the one `match` in [`route`]; it cannot name the store.
+
+mod chats;
+mod failure;
+mod messages;
+mod request;
+mod response;
+mod uploads;
+
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, HeaderMap};
+use hyper::{Method, Request, Response};
+
+pub use self::failure::Failure;
+pub(crate) use self::response::full;
+pub use self::response::{Body, failed};
+use crate::access::{Access, Identity};
+use crate::auth::bearer;
+use crate::chat::{Caller, Service};
+use crate::media::Media;
+
+/// What the routes work with.
+#[derive(Debug)]
+pub struct Api {
+    /// The rules.
+    pub chat: Service,
+    /// Who calls.
+    pub access: Arc<Access>,
+    /// Files.
+    pub media: Arc<Media>,
+    /// Whether a file is only for the participants of its chat.
+    pub private_media: bool,
+}
+
+/// A thing the API can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Endpoint<'p> {
+    CreateChat,
+    MyChats,
+    UnreadCount,
+    Messages(&'p str),
+    Send(&'p str),
+    SendMedia(&'p str),
+    MarkRead(&'p str),
+    ToggleBlock(&'p str),
+    DeleteMessage(&'p str),
+    Upload(&'p str),
+}
+
+/// The route table.
+fn route<'p>(path: &[&'p str]) -> Option<(Method, Endpoint<'p>)> {
+    Some(match *path {
+        ["api", "chat", "create"] => (Method::POST, Endpoint::CreateChat),
+        ["api", "chat", "my-chats"] => (Method::GET, Endpoint::MyChats),
+        ["api", "chat", "unread-count"] => (Method::GET, Endpoint::UnreadCount),
+        ["api", "chat", "message", message] => (Method::DELETE, Endpoint::DeleteMessage(message)),
+        ["api", "chat", chat, "messages"] => (Method::GET, Endpoint::Messages(chat)),
+        ["api", "chat", chat, "send"] => (Method::POST, Endpoint::Send(chat)),
+        ["api", "chat", chat, "send-media"] => (Method::POST, Endpoint::SendMedia(chat)),
+        ["api", "chat", chat, "mark-read"] => (Method::PUT, Endpoint::MarkRead(chat)),
+        ["api", "chat", chat, "toggle-block"] => (Method::PUT, Endpoint::ToggleBlock(chat)),
+        ["uploads", "chat_media", name] => (Method::GET, Endpoint::Upload(name)),
+        _ => return None,
+    })
+}
+
+impl Api {
+    /// Answers a request to any path; an unknown one with the contract's 404.
+    pub async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
+        match self.dispatch(request).await {
+            Ok(response) => response,
+            Err(failure) => failed(&failure),
+        }
+    }
+
+    async fn dispatch(&self, request: Request<Incoming>) -> Result<Response<Body>, Failure> {
+        let path = request.uri().path().to_owned();
+        let segments = segments(&path);
+        let (method, endpoint) = route(&segments).ok_or_else(Failure::not_found)?;
+        let is_head = request.method() == Method::HEAD && method == Method::GET;
+        if *request.method() != method && !is_head {
+            return Err(Failure::method_not_allowed(&method));
+        }
+        if let Endpoint::Upload(name) = endpoint {
+            return self.serve_upload(request, name).await;
+        }
+        let caller = self.caller(request.headers()).await?;
+        match endpoint {
+            Endpoint::CreateChat => self.create_chat(&caller, request).await,
+            Endpoint::MyChats => self.my_chats(&caller, &request).await,
+            Endpoint::UnreadCount => self.unread_count(&caller).await,
+            Endpoint::Messages(chat) => self.messages(&caller, chat, &request).await,
+            Endpoint::Send(chat) => self.send(&caller, chat, request).await,
+            Endpoint::SendMedia(chat) => self.send_media(&caller, chat, request).await,
+            Endpoint::MarkRead(chat) => self.mark_read(&caller, chat).await,
+            Endpoint::ToggleBlock(chat) => self.toggle_block(&caller, chat).await,
+            Endpoint::DeleteMessage(message) => self.delete_message(&caller, message).await,
+            Endpoint::Upload(_) => Err(Failure::not_found()),
+        }
+    }
+
+    async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Failure> {
+        let Identity { user, .. } = self.access.identify(token(headers)).await?;
+        let origin = headers
+            .get("x-socket-id")
+            .and_then(|id| id.to_str().ok())
+            .map(str::to_owned);
+        Ok(Caller { user, origin })
+    }
+}
+
+fn token(headers: &HeaderMap) -> Option<&str> {
+    headers.get(AUTHORIZATION)?.to_str().ok().and_then(bearer)
+}
+
+/// The parts of a path; one trailing slash is tolerated.
+fn segments(path: &str) -> Vec<&str> {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    path.split('/').skip(1).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_tolerate_one_trailing_slash() {
+        let parsed = |path| {
+            route(&segments(path)).map(|(method, endpoint)| format!("{method} {endpoint:?}"))
+        };
+        assert_eq!(parsed("/api/chat/my-chats"), Some("GET MyChats".to_owned()));
+        assert_eq!(
+            parsed("/api/chat/my-chats/"),
+            Some("GET MyChats".to_owned())
+        );
+        assert_eq!(parsed("/api/chat/my-chats//"), None);
+        assert_eq!(parsed("/api//chat/my-chats"), None);
+        assert_eq!(
+            parsed("/api/chat/c/send"),
+            Some("POST Send(\"c\")".to_owned())
+        );
+        assert_eq!(
+            parsed("/api/chat/message/m"),
+            Some("DELETE DeleteMessage(\"m\")".to_owned())
+        );
+        assert_eq!(parsed("/api/chat"), None);
+        assert_eq!(parsed("/"), None);
+    }
+}

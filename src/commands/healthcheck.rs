@@ -1,0 +1,35 @@
+//! `healthcheck`: what a container or a supervisor asks.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::config::Healthcheck;
+
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Asks `/health` and fails unless the answer is 200.
+pub fn healthcheck(arguments: &Healthcheck) -> Result<()> {
+    let address = SocketAddr::new(arguments.host, arguments.port);
+    let unreachable = || format!("no server answers at {address}");
+    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT).with_context(unreachable)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    write!(
+        stream,
+        "GET /health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut answer = String::new();
+    stream
+        .take(64 * 1024)
+        .read_to_string(&mut answer)
+        .with_context(unreachable)?;
+    let status = answer.lines().next().unwrap_or_default();
+    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    if !status.starts_with("HTTP/1.1 200") {
+        bail!("{status} {body}");
+    }
+    println!("{body}");
+    Ok(())
+}

@@ -1,0 +1,54 @@
+//! `serve`: logs, signals, runtime, and the server between them.
+
+use anyhow::{Context, Result};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use super::banner;
+use crate::config::{Log, LogFormat, Serve};
+use crate::server::Server;
+
+/// Runs the server until it is told to stop.
+pub fn serve(config: &Serve) -> Result<()> {
+    start_log(&config.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let outcome = runtime.block_on(run(config));
+    // A blocking task that hangs must not keep the process.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn run(config: &Serve) -> Result<()> {
+    // Installed before anything slow: a signal while opening must not kill in the middle of a write.
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    let server = Server::open(config).await?;
+    banner::print(&server);
+    let stop = async move {
+        let name = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        tracing::info!(signal = name, "told to stop");
+    };
+    Ok(server.run(stop).await?)
+}
+
+fn start_log(log: &Log) -> Result<()> {
+    let filter = EnvFilter::try_new(&log.log).with_context(|| format!("--log {}", log.log))?;
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match log.log_format {
+        LogFormat::Json => lines.json().flatten_event(true).init(),
+        LogFormat::Pretty => {
+            let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            lines.with_ansi(is_terminal).with_target(false).init();
+        }
+    }
+    Ok(())
+}

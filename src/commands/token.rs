@@ -1,0 +1,40 @@
+//! `token`: a token for a user, signed with the server's secret, for trying things out.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::auth::{Secret, Strength, mint};
+use crate::config::Token;
+
+/// Prints a token.
+pub fn token(arguments: &Token) -> Result<()> {
+    let tokens = &arguments.tokens;
+    let strength = if tokens.allow_weak_secret {
+        Strength::WeakAllowed
+    } else {
+        Strength::Required
+    };
+    if tokens.jwt_secret.is_empty() && tokens.jwt_secret_file.is_empty() {
+        let dir = &arguments.data_dir;
+        std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    }
+    let secrets = Secret::load(
+        &tokens.jwt_secret,
+        &tokens.jwt_secret_file,
+        &arguments.data_dir,
+        strength,
+    )?;
+    let secret = secrets.first().context("there is no secret")?;
+    let token = mint(
+        secret,
+        arguments.id.as_str(),
+        arguments.name.as_deref(),
+        arguments.email.as_deref(),
+        arguments.picture.as_deref(),
+        Duration::from_secs(arguments.ttl),
+    )
+    .context("the token would be longer than 8 KiB; shorten the claims")?;
+    println!("{token}");
+    Ok(())
+}

@@ -1,0 +1,289 @@
+//! Every flag: its variable, its default, its range. Only `server` and the commands read this.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A chat server for pet marketplaces: REST and Socket.IO in one binary, nothing beside it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "jivchat",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
+pub struct Cli {
+    /// What to do; `serve` when left out.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The flags of `serve`.
+    #[command(flatten)]
+    pub serve: Serve,
+}
+
+/// What the binary can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server (the default)
+    Serve(Box<Serve>),
+    /// Print a token for a user, signed with the server's secret
+    Token(Token),
+    /// Ask a running server whether it is well; exit code 0 if so
+    Healthcheck(Healthcheck),
+    /// Print a completion script for a shell
+    Completions(Completions),
+    /// Print the manual page in roff
+    Man,
+}
+
+/// Flags of the server.
+#[derive(Debug, Clone, Args)]
+pub struct Serve {
+    /// Try it out: loopback only unless --host is given, demo users and pets, tokens printed, a chat page at /
+    #[arg(long)]
+    pub demo: bool,
+
+    /// Network flags.
+    #[command(flatten)]
+    pub network: Network,
+    /// Token flags.
+    #[command(flatten)]
+    pub tokens: Tokens,
+    /// Storage flags.
+    #[command(flatten)]
+    pub storage: Storage,
+    /// Flags of the chat's rules.
+    #[command(flatten)]
+    pub rules: Rules,
+    /// Protocol flags.
+    #[command(flatten)]
+    pub protocol: Protocol,
+    /// Log flags.
+    #[command(flatten)]
+    pub log: Log,
+}
+
+/// Where to listen and for whom.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Network")]
+pub struct Network {
+    /// Address to listen on; 0.0.0.0 for all
+    #[arg(long, env = "HOST", default_value = "127.0.0.1")]
+    pub host: IpAddr,
+    /// Port to listen on; 0 picks a free one, which is printed
+    #[arg(long, env = "PORT", default_value_t = 3010)]
+    pub port: u16,
+    /// Origins that browsers may call from, separated by commas; * for any. Pages served from this host always may
+    #[arg(
+        long,
+        env = "SOCKET_IO_CORS_ORIGIN",
+        value_delimiter = ',',
+        value_name = "ORIGIN"
+    )]
+    pub cors_origin: Vec<String>,
+    /// Open TCP connections in total; past it new ones wait in the backlog
+    #[arg(long, default_value_t = 20_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_connections: u32,
+    /// Open TCP connections from one address, loopback excepted; past it new ones are closed
+    #[arg(long, default_value_t = 512, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_connections_per_address: u32,
+    /// Seconds that requests and sockets get to finish when the server stops
+    #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=14))]
+    pub shutdown_grace: u64,
+}
+
+/// Who may call.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Tokens")]
+pub struct Tokens {
+    /// Secret of the HS256 tokens, at least 32 bytes; repeat it to accept older ones too. Prefer the file: flags are visible to other users
+    #[arg(
+        long,
+        env = "JWT_SECRET",
+        hide_env_values = true,
+        value_name = "SECRET"
+    )]
+    pub jwt_secret: Vec<String>,
+    /// File that holds the secret; repeat it to accept older ones too. Files come before flags, and the first secret signs
+    #[arg(long, value_name = "FILE")]
+    pub jwt_secret_file: Vec<PathBuf>,
+    /// Accept a secret under 32 bytes, for a host that has one already
+    #[arg(long)]
+    pub allow_weak_secret: bool,
+    /// Accept tokens that never end
+    #[arg(long)]
+    pub allow_tokens_without_exp: bool,
+    /// Refuse users about whom the host has told nothing, even with a good token
+    #[arg(long)]
+    pub require_known_users: bool,
+}
+
+/// Where things are kept.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Storage")]
+pub struct Storage {
+    /// Directory of the journal, the index and, unless --jwt-secret is given, the secret
+    #[arg(long, default_value = "./data", value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// Page cache of the index, in MiB; the process uses two to three times as much under load
+    #[arg(long, default_value_t = 64, value_name = "MIB", value_parser = clap::value_parser!(u64).range(8..=65_536))]
+    pub cache_size: u64,
+    /// Directory of uploaded pictures and videos; media/ in the data directory when left out
+    #[arg(long, env = "CHAT_MEDIA_PATH", value_name = "DIR")]
+    pub media_path: Option<PathBuf>,
+    /// Largest upload in bytes; past it 413
+    #[arg(long, env = "MAX_FILE_SIZE", default_value_t = 52_428_800, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1024..))]
+    pub max_file_size: u64,
+    /// Give files only to participants of their chat; without it the random name is the key
+    #[arg(long)]
+    pub private_media: bool,
+}
+
+/// What the chat allows.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Chat")]
+pub struct Rules {
+    /// Fetching a page of messages marks them read
+    #[arg(long)]
+    pub mark_read_on_fetch: bool,
+    /// Messages a user may send per minute on average; 0 for no limit; past it 429
+    #[arg(long, default_value_t = 300, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=6_000_000))]
+    pub message_rate: u32,
+    /// Messages a user may send at once after a pause
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub message_burst: u32,
+    /// Turn every rate limit off
+    #[arg(long)]
+    pub no_rate_limit: bool,
+}
+
+/// Engine.IO and Socket.IO.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Protocol")]
+pub struct Protocol {
+    /// Transports to offer, separated by commas
+    #[arg(
+        long,
+        env = "SOCKET_IO_TRANSPORTS",
+        value_delimiter = ',',
+        default_value = "websocket,polling",
+        value_name = "LIST"
+    )]
+    pub transports: Vec<TransportName>,
+    /// Milliseconds between pings
+    #[arg(long, default_value_t = 25_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
+    pub ping_interval: u64,
+    /// Milliseconds to wait for a pong before the session is closed
+    #[arg(long, default_value_t = 20_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
+    pub ping_timeout: u64,
+    /// Milliseconds a polling session has to finish its upgrade; past it the session stays on polling
+    #[arg(long, default_value_t = 10_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(100..))]
+    pub upgrade_timeout: u64,
+    /// Milliseconds a session has to connect with a token; past it it is closed
+    #[arg(long, default_value_t = 45_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(100..))]
+    pub connect_timeout: u64,
+    /// Largest packet or polling body in bytes; past it the session is closed
+    #[arg(long, default_value_t = 1_000_000, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1024..=100_000_000))]
+    pub max_payload: u32,
+}
+
+/// What is logged and how.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Log")]
+pub struct Log {
+    /// Form of the log lines, on standard error
+    #[arg(long, value_enum, default_value_t = LogFormat::Pretty, value_name = "FORMAT")]
+    pub log_format: LogFormat,
+    /// What to log: error, warn, info, debug, trace, or a filter such as `info,jivchat::store=debug`
+    #[arg(
+        long,
+        env = "JIVCHAT_LOG",
+        default_value = "info",
+        value_name = "FILTER"
+    )]
+    pub log: String,
+}
+
+/// Form of the log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For a person.
+    Pretty,
+    /// One JSON object per line.
+    Json,
+}
+
+/// A transport, by its name on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TransportName {
+    /// HTTP long-polling.
+    Polling,
+    /// Websocket.
+    Websocket,
+}
+
+/// Flags of `token`.
+#[derive(Debug, Clone, Args)]
+pub struct Token {
+    /// The user's id
+    #[arg(long)]
+    pub id: crate::id::UserId,
+    /// Display name
+    #[arg(long)]
+    pub name: Option<String>,
+    /// E-mail address
+    #[arg(long)]
+    pub email: Option<String>,
+    /// Path or URL of the avatar
+    #[arg(long)]
+    pub picture: Option<String>,
+    /// Seconds until the token ends
+    #[arg(long, default_value_t = 604_800, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=315_360_000))]
+    pub ttl: u64,
+    /// Token flags of the server
+    #[command(flatten)]
+    pub tokens: Tokens,
+    /// Data directory of the server, for its secret
+    #[arg(long, default_value = "./data", value_name = "DIR")]
+    pub data_dir: PathBuf,
+}
+
+/// Flags of `healthcheck`.
+#[derive(Debug, Clone, Args)]
+pub struct Healthcheck {
+    /// Address of the server
+    #[arg(long, env = "HOST", default_value = "127.0.0.1")]
+    pub host: IpAddr,
+    /// Port of the server
+    #[arg(long, env = "PORT", default_value_t = 3010)]
+    pub port: u16,
+}
+
+/// Flags of `completions`.
+#[derive(Debug, Clone, Args)]
+pub struct Completions {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_flags_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn serve_is_the_default() {
+        let bare = Cli::parse_from(["jivchat", "--port", "0", "--demo"]);
+        assert!(bare.command.is_none() && bare.serve.demo && bare.serve.network.port == 0);
+        let named = Cli::parse_from(["jivchat", "serve", "--port", "0"]);
+        assert!(matches!(named.command, Some(Command::Serve(serve)) if serve.network.port == 0));
+    }
+}

@@ -1,0 +1,136 @@
+//! The heartbeat's arithmetic: when a PING is due and when its PONG is too late. Holds no timer and reads no clock.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Deadlines counted from one anchor, the handshake or the last PONG, so that late timers do not add up.
+#[derive(Debug)]
+pub(super) struct Heartbeat {
+    interval: Duration,
+    timeout: Duration,
+    ping_due: Instant,
+    awaiting: Option<Awaiting>,
+}
+
+#[derive(Debug)]
+struct Awaiting {
+    pong_due: Instant,
+    /// A packet that is not the PONG extends the deadline once: a long upload may be in its way.
+    extended: bool,
+}
+
+/// What the clock asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Beat {
+    /// Send a PING now.
+    Ping,
+    /// The PONG is too late.
+    Missed,
+    /// Nothing before this instant.
+    Idle(Instant),
+}
+
+impl Heartbeat {
+    pub(super) fn new(now: Instant, interval: Duration, timeout: Duration) -> Self {
+        Self {
+            interval,
+            timeout,
+            ping_due: now + interval,
+            awaiting: None,
+        }
+    }
+
+    /// What is due; a PING that is reported counts as sent when it was due.
+    pub(super) fn beat(&mut self, now: Instant) -> Beat {
+        match &self.awaiting {
+            Some(awaiting) if now >= awaiting.pong_due => Beat::Missed,
+            Some(awaiting) => Beat::Idle(awaiting.pong_due),
+            None if now >= self.ping_due + self.timeout => Beat::Missed,
+            None if now >= self.ping_due => {
+                self.awaiting = Some(Awaiting {
+                    pong_due: self.ping_due + self.timeout,
+                    extended: false,
+                });
+                Beat::Ping
+            }
+            None => Beat::Idle(self.ping_due),
+        }
+    }
+
+    /// A PONG nobody asked for changes nothing.
+    pub(super) fn pong(&mut self, now: Instant) {
+        if self.awaiting.take().is_some() {
+            self.ping_due = now + self.interval;
+        }
+    }
+
+    /// Another packet arrived.
+    pub(super) fn packet(&mut self, now: Instant) {
+        if let Some(awaiting) = &mut self.awaiting
+            && !awaiting.extended
+        {
+            awaiting.extended = true;
+            awaiting.pong_due = now + self.timeout;
+        }
+    }
+
+    /// The client could not answer until now, for a reason of ours: it gets the full time again.
+    pub(super) fn restart_timeout(&mut self, now: Instant) {
+        if let Some(awaiting) = &mut self.awaiting {
+            awaiting.pong_due = now + self.timeout;
+        } else if now >= self.ping_due {
+            self.ping_due = now;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_millis(300);
+    const TIMEOUT: Duration = Duration::from_millis(200);
+
+    fn at(start: Instant, millis: u64) -> Instant {
+        start + Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn deadlines_do_not_drift_with_late_timers() {
+        let start = Instant::now();
+        let mut heartbeat = Heartbeat::new(start, INTERVAL, TIMEOUT);
+        assert_eq!(heartbeat.beat(at(start, 299)), Beat::Idle(at(start, 300)));
+        assert_eq!(heartbeat.beat(at(start, 320)), Beat::Ping);
+        assert_eq!(heartbeat.beat(at(start, 499)), Beat::Idle(at(start, 500)));
+        assert_eq!(heartbeat.beat(at(start, 500)), Beat::Missed);
+    }
+
+    #[test]
+    fn a_timer_that_never_ran_still_misses_in_time() {
+        let start = Instant::now();
+        let mut heartbeat = Heartbeat::new(start, INTERVAL, TIMEOUT);
+        assert_eq!(heartbeat.beat(at(start, 500)), Beat::Missed);
+    }
+
+    #[test]
+    fn the_interval_starts_again_at_the_pong() {
+        let start = Instant::now();
+        let mut heartbeat = Heartbeat::new(start, INTERVAL, TIMEOUT);
+        assert_eq!(heartbeat.beat(at(start, 300)), Beat::Ping);
+        heartbeat.pong(at(start, 350));
+        heartbeat.pong(at(start, 400));
+        assert_eq!(heartbeat.beat(at(start, 400)), Beat::Idle(at(start, 650)));
+    }
+
+    #[test]
+    fn another_packet_extends_the_timeout_once() {
+        let start = Instant::now();
+        let mut heartbeat = Heartbeat::new(start, INTERVAL, TIMEOUT);
+        assert_eq!(heartbeat.beat(at(start, 300)), Beat::Ping);
+        heartbeat.packet(at(start, 450));
+        heartbeat.packet(at(start, 600));
+        assert_eq!(heartbeat.beat(at(start, 649)), Beat::Idle(at(start, 650)));
+        assert_eq!(heartbeat.beat(at(start, 650)), Beat::Missed);
+    }
+}

@@ -1,0 +1,227 @@
+//! The event table: each event's payload is read, its rule called, and its ack or `error` sent.
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::{Connected, rooms};
+use crate::chat::{Error, Service};
+use crate::id::{ChatId, MessageId};
+use crate::input::{SendInput, parse_id};
+use crate::socketio::{Event, Socket};
+use crate::view::{self, MessageView};
+
+/// What an ack carries.
+#[derive(Serialize)]
+struct Ack<'a> {
+    success: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<MessageView<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+}
+
+/// The payload of `error`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ErrorView<'a> {
+    message: &'a str,
+    error: &'a str,
+    event: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_message_id: Option<&'a str>,
+}
+
+/// `"chatId"` or `{chatId}`.
+struct ChatRef(String);
+
+impl<'de> Deserialize<'de> for ChatRef {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Forms {
+            Bare(String),
+            #[serde(rename_all = "camelCase")]
+            Object {
+                chat_id: String,
+            },
+        }
+        Forms::deserialize(deserializer).map(|form| match form {
+            Forms::Bare(id) | Forms::Object { chat_id: id } => Self(id),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TypingInput {
+    chat_id: String,
+    is_typing: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ReadInput {
+    chat_id: String,
+    message_id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SendToChat {
+    chat_id: String,
+    #[serde(flatten)]
+    message: SendInput,
+}
+
+/// Only what an `error` event names back, read even from a payload that is wrong otherwise.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Named {
+    client_message_id: Option<String>,
+}
+
+/// Handles one event of a connected socket. Never ends the connection.
+pub(super) async fn handle(chat: &Service, socket: &Socket, state: &Connected, event: &Event) {
+    let user = &state.caller.user;
+    let outcome = match event.name() {
+        "online" => {
+            chat.say_online(user).await;
+            Ok(())
+        }
+        "join-chat" | "joinChat" => join(chat, socket, state, event).await,
+        "leave-chat" | "leaveChat" => leave(socket, event),
+        "typing" => typing(chat, state, event).await,
+        "sendMessage" => return send(chat, socket, state, event).await,
+        "markAsRead" => mark_read(chat, state, event).await,
+        // An unknown event is silence: a newer client may know more than we do.
+        _ => return,
+    };
+    match outcome {
+        Ok(()) => acknowledge(
+            socket,
+            event,
+            &Ack {
+                success: true,
+                message: None,
+                data: None,
+                error: None,
+            },
+        ),
+        Err(error) => refuse(socket, event, &error),
+    }
+}
+
+async fn join(
+    chat: &Service,
+    socket: &Socket,
+    state: &Connected,
+    event: &Event,
+) -> Result<(), Error> {
+    let ChatRef(id) = read(event)?;
+    let id: ChatId = parse_id(&id, "chatId")?;
+    chat.check_member(&state.caller.user, id).await?;
+    socket.join(&rooms::of_chat(id));
+    Ok(())
+}
+
+fn leave(socket: &Socket, event: &Event) -> Result<(), Error> {
+    let ChatRef(id) = read(event)?;
+    socket.leave(&rooms::of_chat(parse_id(&id, "chatId")?));
+    Ok(())
+}
+
+async fn typing(chat: &Service, state: &Connected, event: &Event) -> Result<(), Error> {
+    let TypingInput { chat_id, is_typing } = read(event)?;
+    let id = parse_id(&chat_id, "chatId")?;
+    let user = &state.caller.user;
+    chat.typing(user, id, is_typing).await?;
+    if is_typing {
+        state.typing.started(chat, user, id);
+    } else {
+        state.typing.stopped(id);
+    }
+    Ok(())
+}
+
+async fn mark_read(chat: &Service, state: &Connected, event: &Event) -> Result<(), Error> {
+    let ReadInput {
+        chat_id,
+        message_id,
+    } = read(event)?;
+    let message: MessageId = parse_id(&message_id, "messageId")?;
+    chat.mark_read(&state.caller, parse_id(&chat_id, "chatId")?, Some(message))
+        .await?;
+    Ok(())
+}
+
+async fn send(chat: &Service, socket: &Socket, state: &Connected, event: &Event) {
+    let new = read::<SendToChat>(event).and_then(|input| {
+        input
+            .message
+            .into_message(parse_id(&input.chat_id, "chatId")?, None)
+    });
+    let sent = match new {
+        Ok(new) => chat.send_message(&state.caller, new).await,
+        Err(error) => Err(error),
+    };
+    match sent {
+        Ok(sent) => {
+            let message = Some("Message sent successfully");
+            let data = Some(view::message(&sent.message));
+            acknowledge(
+                socket,
+                event,
+                &Ack {
+                    success: true,
+                    message,
+                    data,
+                    error: None,
+                },
+            );
+        }
+        Err(error) => refuse(socket, event, &error),
+    }
+}
+
+fn read<T: for<'de> Deserialize<'de>>(event: &Event) -> Result<T, Error> {
+    let payload = event
+        .first()
+        .map_err(|_| Error::InvalidRequest("The payload is not of the expected form"))?;
+    payload.ok_or(Error::InvalidRequest("The event needs a payload"))
+}
+
+fn acknowledge(socket: &Socket, event: &Event, ack: &Ack<'_>) {
+    if let Some(id) = event.ack() {
+        socket.ack(id, ack);
+    }
+}
+
+/// A refusal is both an `error` event and, where one was asked for, a failed ack.
+fn refuse(socket: &Socket, event: &Event, error: &Error) {
+    let message = error.to_string();
+    let (message, code) = (message.as_str(), error.code());
+    tracing::debug!(event = event.name(), code, "event refused");
+    let named = event
+        .first::<Named>()
+        .ok()
+        .flatten()
+        .and_then(|named| named.client_message_id);
+    let view = ErrorView {
+        message,
+        error: code,
+        event: event.name(),
+        client_message_id: named.as_deref(),
+    };
+    socket.emit("error", &view);
+    acknowledge(
+        socket,
+        event,
+        &Ack {
+            success: false,
+            message: Some(message),
+            data: None,
+            error: Some(code),
+        },
+    );
+}

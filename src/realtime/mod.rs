@@ -1,0 +1,126 @@
+//! The chat over Socket.IO: connecting is authenticating, one `match` maps events to rules, and one task delivers what happened.
+
+mod delivery;
+mod events;
+mod rooms;
+mod typing;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use hyper::header::AUTHORIZATION;
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::{RawValue, to_raw_value};
+use tokio::time::Instant;
+
+pub use self::delivery::Delivery;
+use self::typing::Typing;
+use crate::access::{Access, Identity};
+use crate::auth::bearer;
+use crate::chat::{Caller, Service};
+use crate::socketio::{ConnectError, DisconnectReason, Event, Handler, Socket};
+
+/// The one namespace.
+pub const NAMESPACE: &str = "/";
+
+/// Serves the chat's events.
+#[derive(Debug)]
+pub struct Realtime {
+    chat: Service,
+    access: Arc<Access>,
+}
+
+/// What is kept for a connected socket: it exists only once its user is known.
+#[derive(Debug)]
+pub struct Connected {
+    caller: Caller,
+    name: String,
+    typing: Typing,
+}
+
+#[derive(Deserialize)]
+struct Auth {
+    token: Option<String>,
+}
+
+impl Realtime {
+    /// Events go to `chat`; `access` decides who connects.
+    pub fn new(chat: Service, access: Arc<Access>) -> Self {
+        Self { chat, access }
+    }
+
+    async fn identify(
+        &self,
+        socket: &Socket,
+        auth: Option<&RawValue>,
+    ) -> Result<Identity, ConnectError> {
+        let auth: Option<Auth> = auth.and_then(|auth| serde_json::from_str(auth.get()).ok());
+        let given = auth.and_then(|auth| auth.token);
+        let header = socket
+            .handshake()
+            .header(&AUTHORIZATION)
+            .and_then(|value| value.to_str().ok());
+        let token = match &given {
+            Some(token) => Some(bearer(token).unwrap_or(token)),
+            None => header.and_then(bearer),
+        };
+        self.access.identify(token).await.map_err(|refusal| {
+            tracing::info!(code = refusal.code(), "socket refused");
+            let refused = ConnectError::new("Authentication error");
+            match to_raw_value(&json!({ "code": refusal.code() })) {
+                Ok(data) => refused.with_data(data),
+                Err(_) => refused,
+            }
+        })
+    }
+}
+
+impl Handler for Realtime {
+    type State = Connected;
+
+    async fn on_connect(
+        &self,
+        socket: &Socket,
+        auth: Option<&RawValue>,
+    ) -> Result<Connected, ConnectError> {
+        let Identity {
+            user,
+            name,
+            expires_at,
+        } = self.identify(socket, auth).await?;
+        if let Some(expires_at) = expires_at {
+            socket.expire_at(Instant::now().checked_add(until(expires_at)));
+        }
+        socket.join(&rooms::of_user(&user));
+        self.chat.socket_connected(&user).await;
+        tracing::info!(socket = %socket.id(), user = %user, name = ?name, "socket connected");
+        let caller = Caller { user, origin: None };
+        Ok(Connected {
+            caller,
+            name,
+            typing: Typing::default(),
+        })
+    }
+
+    async fn on_event(&self, socket: &Socket, state: &Connected, event: Event) {
+        events::handle(&self.chat, socket, state, &event).await;
+    }
+
+    async fn on_disconnect(&self, socket: &Socket, state: Connected, reason: DisconnectReason) {
+        let user = &state.caller.user;
+        tracing::info!(
+            socket = %socket.id(), user = %user, name = ?state.name, reason = reason.as_str(), "socket disconnected"
+        );
+        state.typing.stop_all(&self.chat, user);
+        self.chat.socket_disconnected(user).await;
+    }
+}
+
+/// How long a token still lives. A socket ends with its token, not with the leeway that its check was granted.
+fn until(expires_at: u64) -> Duration {
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    Duration::from_secs(expires_at).saturating_sub(now)
+}

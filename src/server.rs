@@ -1,0 +1,350 @@
+//! The composition root: opens everything, accepts connections, hands each request to its part, and shuts down in reverse.
+
+mod connections;
+mod dispatch;
+mod tasks;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::connections::{Connections, Counted};
+use self::dispatch::Dispatch;
+use self::tasks::Background;
+use crate::access::Access;
+use crate::api::Api;
+use crate::auth::{Expiry, Secret, SecretError, Strength, Verifier};
+use crate::chat::{self, Service};
+use crate::config::{Serve, TransportName};
+use crate::cors::Cors;
+use crate::engineio::{self, Engine, Transports};
+use crate::limits::Rate;
+use crate::media::Media;
+use crate::realtime::{self, Delivery, Realtime};
+use crate::socketio::{self, Io, Namespace, SocketIo};
+use crate::store::{self, Store};
+use crate::web::Demo;
+
+/// A client has this long to send its request's head.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes of a request's head; past it 431.
+const MAX_HEADER_BYTES: usize = 64 * 1024;
+/// Header lines of a request; past it 431.
+const MAX_HEADERS: usize = 100;
+/// Connections that the system may hold for us while we accept others.
+const BACKLOG: u32 = 4096;
+/// Difference that is granted between the host's clock and ours.
+const CLOCK_LEEWAY: Duration = Duration::from_secs(2);
+/// Events and write jobs that may wait for the writer thread.
+const WRITE_QUEUE: usize = 4096;
+
+/// Why the server did not start or did not go on. One line each, with the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The data directory cannot be used.
+    #[error("{0}")]
+    Store(#[from] store::Error),
+    /// There is no usable token secret.
+    #[error("{0}")]
+    Secret(#[from] SecretError),
+    /// The token library does not work in this build.
+    #[error("the token self-test failed; this build is broken")]
+    SelfTest,
+    /// The media directory cannot be used.
+    #[error(
+        "the media directory {path} cannot be used: {source}; make it writable or name another with --media-path"
+    )]
+    Media {
+        /// The directory.
+        path: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The address cannot be listened on.
+    #[error(
+        "cannot listen on {address}: {source}; is another server running there? Choose another with --port"
+    )]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The demo data could not be loaded.
+    #[error("the demo data could not be loaded: {0}")]
+    Demo(String),
+    /// The store failed while running; a restart recovers everything that was acknowledged.
+    #[error(
+        "stopped because the store failed: {0}; start again, every acknowledged message is kept"
+    )]
+    Failed(String),
+}
+
+/// An open server that listens and does not accept yet.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    dispatch: Arc<Dispatch>,
+    background: Background,
+    connections: Connections,
+    grace: Duration,
+}
+
+impl Server {
+    /// Opens the store (which takes long if the index must be rebuilt), loads the demo if asked to, and listens.
+    pub async fn open(config: &Serve) -> Result<Self, Error> {
+        let network = &config.network;
+        let storage = &config.storage;
+        let options = store::Options {
+            data_dir: storage.data_dir.clone(),
+            cache: storage.cache_size << 20,
+            queue: WRITE_QUEUE,
+        };
+        let opening = tokio::task::spawn_blocking(move || Store::open(&options));
+        let (store, writer) = opening.await.map_err(|_| store::Error::Panicked)??;
+        let (chat, events) = Service::new(store.clone(), rules(config));
+        let namespace = Namespace::new(realtime::NAMESPACE);
+        let delivery = Delivery::new(chat.clone(), &namespace);
+        let background = Background::start(store, writer, chat.clone(), delivery.run(events));
+        let secrets = secrets(config)?;
+        let demo = match secrets.first().filter(|_| config.demo) {
+            Some(secret) => Some(Demo::load(&chat, secret).await.map_err(Error::Demo)?),
+            None => None,
+        };
+        let access = Arc::new(Access::new(verifier(config, secrets)?, chat.clone()));
+        let realtime = Realtime::new(chat.clone(), Arc::clone(&access));
+        let sockets = SocketIo::new(socketio_config(config), Io::of(&[namespace]), realtime);
+        let engine = Engine::new(engine_config(config), sockets);
+        let api = Api {
+            chat: chat.clone(),
+            access,
+            media: open_media(config)?,
+            private_media: storage.private_media,
+        };
+        let listener = listen(SocketAddr::new(network.host, network.port))?;
+        let address = listener.local_addr().map_err(|source| Error::Listen {
+            address: SocketAddr::new(network.host, network.port),
+            source,
+        })?;
+        let cors = Cors::new(&network.cors_origin);
+        let dispatch = Dispatch {
+            api,
+            engine,
+            cors,
+            demo,
+            chat,
+            stopping: CancellationToken::new(),
+            started: Instant::now(),
+        };
+        Ok(Self {
+            listener,
+            address,
+            dispatch: Arc::new(dispatch),
+            background,
+            connections: Connections::new(
+                network.max_connections,
+                network.max_connections_per_address,
+            ),
+            grace: Duration::from_secs(network.shutdown_grace),
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The demo, if it was asked for.
+    pub fn demo(&self) -> Option<&Demo> {
+        self.dispatch.demo.as_ref()
+    }
+
+    /// Serves until `shutdown` resolves, then drains and syncs; or until the store fails.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+        let tracker = TaskTracker::new();
+        let outcome = tokio::select! {
+            () = self.accept(&tracker) => Ok(()),
+            () = shutdown => Ok(()),
+            why = self.background.store_failed() => Err(Error::Failed(why)),
+        };
+        let Self {
+            listener,
+            dispatch,
+            background,
+            grace,
+            ..
+        } = self;
+        drop(listener);
+        tracing::info!("stopping");
+        dispatch.stopping.cancel();
+        tracker.close();
+        let drained = dispatch.engine.shutdown(grace);
+        let (drained, requests) =
+            tokio::join!(drained, tokio::time::timeout(grace, tracker.wait()));
+        if !drained || requests.is_err() {
+            tracing::warn!("some clients did not finish in time");
+        }
+        drop(dispatch);
+        background.stop().await;
+        tracing::info!("stopped");
+        outcome
+    }
+
+    async fn accept(&self, tracker: &TaskTracker) {
+        loop {
+            let permit = self.connections.permit().await;
+            match self.listener.accept().await {
+                Ok((stream, peer)) => {
+                    let Some(counted) = self.connections.count(stream, peer, permit) else {
+                        continue;
+                    };
+                    tracker.spawn(serve_connection(Arc::clone(&self.dispatch), counted, peer));
+                }
+                Err(error) => {
+                    // Usually no file descriptors: connections that close give some back.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+    }
+}
+
+/// One TCP connection: requests one after the other, until it closes, is upgraded, or the server stops.
+async fn serve_connection(dispatch: Arc<Dispatch>, stream: Counted<TcpStream>, peer: SocketAddr) {
+    let stopping = dispatch.stopping.clone();
+    let service = service_fn(move |mut request| {
+        request.extensions_mut().insert(peer);
+        let dispatch = Arc::clone(&dispatch);
+        async move { Ok::<_, std::convert::Infallible>(dispatch.handle(request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEADER_BYTES)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    let mut draining = false;
+    loop {
+        tokio::select! {
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "connection ended");
+                }
+                return;
+            }
+            () = stopping.cancelled(), if !draining => {
+                draining = true;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
+    let bind = || -> io::Result<TcpListener> {
+        let socket = match address {
+            SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6()?,
+        };
+        // A restart must not wait for the connections of the one before to fade away.
+        socket.set_reuseaddr(true)?;
+        socket.set_nodelay(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    bind().map_err(|source| Error::Listen { address, source })
+}
+
+fn rules(config: &Serve) -> chat::Options {
+    let rules = &config.rules;
+    let per_minute = if rules.no_rate_limit {
+        0
+    } else {
+        rules.message_rate
+    };
+    chat::Options {
+        require_known_users: config.tokens.require_known_users,
+        mark_read_on_fetch: rules.mark_read_on_fetch,
+        message_rate: Rate {
+            per_minute,
+            burst: rules.message_burst,
+        },
+    }
+}
+
+fn secrets(config: &Serve) -> Result<Vec<Secret>, Error> {
+    let tokens = &config.tokens;
+    let strength = if tokens.allow_weak_secret || config.demo {
+        Strength::WeakAllowed
+    } else {
+        Strength::Required
+    };
+    Ok(Secret::load(
+        &tokens.jwt_secret,
+        &tokens.jwt_secret_file,
+        &config.storage.data_dir,
+        strength,
+    )?)
+}
+
+fn verifier(config: &Serve, secrets: Vec<Secret>) -> Result<Verifier, Error> {
+    let expiry = if config.tokens.allow_tokens_without_exp {
+        Expiry::Optional
+    } else {
+        Expiry::Required
+    };
+    let verifier = Verifier::new(secrets, expiry, CLOCK_LEEWAY);
+    verifier.self_test().map_err(|_| Error::SelfTest)?;
+    Ok(verifier)
+}
+
+fn open_media(config: &Serve) -> Result<Arc<Media>, Error> {
+    let storage = &config.storage;
+    let path = storage
+        .media_path
+        .clone()
+        .unwrap_or_else(|| storage.data_dir.join("media"));
+    let media = Media::open(&path, storage.max_file_size).map_err(|source| Error::Media {
+        path: path.display().to_string(),
+        source,
+    })?;
+    Ok(Arc::new(media))
+}
+
+fn engine_config(config: &Serve) -> engineio::Config {
+    let protocol = &config.protocol;
+    engineio::Config {
+        path: "/socket.io".to_owned(),
+        ping_interval: Duration::from_millis(protocol.ping_interval),
+        ping_timeout: Duration::from_millis(protocol.ping_timeout),
+        upgrade_timeout: Duration::from_millis(protocol.upgrade_timeout),
+        max_payload: protocol.max_payload as usize,
+        transports: Transports {
+            polling: protocol.transports.contains(&TransportName::Polling),
+            websocket: protocol.transports.contains(&TransportName::Websocket),
+        },
+        max_sessions: config.network.max_connections as usize,
+        kept_headers: vec![hyper::header::AUTHORIZATION],
+        shutdown_jitter: Duration::from_secs(1),
+        ..engineio::Config::default()
+    }
+}
+
+fn socketio_config(config: &Serve) -> socketio::Config {
+    socketio::Config {
+        connect_timeout: Duration::from_millis(config.protocol.connect_timeout),
+        ..socketio::Config::default()
+    }
+}

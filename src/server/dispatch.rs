@@ -1,0 +1,141 @@
+//! One request: to whom it goes by its path, and what every answer carries.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use futures_util::FutureExt;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::header::{
+    CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, UPGRADE, X_CONTENT_TYPE_OPTIONS,
+};
+use hyper::{Request, Response, StatusCode};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{self, Api, Body, Failure};
+use crate::chat::Service;
+use crate::cors::Cors;
+use crate::engineio::Engine;
+use crate::realtime::Realtime;
+use crate::socketio::SocketIo;
+use crate::web::Demo;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Everything a request can need.
+#[derive(Debug)]
+pub(super) struct Dispatch {
+    pub(super) api: Api,
+    pub(super) engine: Engine<SocketIo<Realtime>>,
+    pub(super) cors: Cors,
+    pub(super) demo: Option<Demo>,
+    pub(super) chat: Service,
+    pub(super) stopping: CancellationToken,
+    pub(super) started: Instant,
+}
+
+impl Dispatch {
+    /// Answers one request; never fails, and a panic in a handler is an answer too.
+    pub(super) async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let began = Instant::now();
+        let cors = self.cors.headers(request.headers());
+        let answer = AssertUnwindSafe(self.route(request)).catch_unwind().await;
+        let mut response = answer.unwrap_or_else(|_| api::failed(&Failure::internal()));
+        let headers = response.headers_mut();
+        for (name, value) in &cors {
+            headers.append(name, value.clone());
+        }
+        let id = request_id();
+        if let Ok(value) = HeaderValue::from_str(&id) {
+            headers.insert(REQUEST_ID, value);
+        }
+        headers
+            .entry(X_CONTENT_TYPE_OPTIONS)
+            .or_insert(HeaderValue::from_static("nosniff"));
+        let status = response.status().as_u16();
+        tracing::debug!(%method, %path, status, request = id, took = ?began.elapsed(), "request");
+        response
+    }
+
+    async fn route(&self, request: Request<Incoming>) -> Response<Body> {
+        if self.cors.is_preflight(&request) {
+            let mut response = Response::new(api::full(""));
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            response
+                .headers_mut()
+                .extend(self.cors.preflight_headers(request.headers()));
+            return response;
+        }
+        let path = request.uri().path();
+        if self.engine.matches(path) {
+            return self.socket(request).await;
+        }
+        if path == "/health" {
+            return self.health();
+        }
+        if self.stopping.is_cancelled() {
+            return closing(api::failed(&Failure::unavailable("The server is stopping")));
+        }
+        if let Some(response) = self.demo.as_ref().and_then(|demo| demo.serve(&request)) {
+            return response;
+        }
+        self.api.handle(request).await
+    }
+
+    /// CORS does not protect websockets: a page of another origin is refused before the upgrade.
+    async fn socket(&self, request: Request<Incoming>) -> Response<Body> {
+        let is_websocket = request.headers().contains_key(UPGRADE);
+        if is_websocket && !self.cors.allows(request.headers()) {
+            let refusal = json!({ "code": 4, "message": "Forbidden" }).to_string();
+            let mut response = Response::new(api::full(refusal));
+            *response.status_mut() = StatusCode::FORBIDDEN;
+            response
+                .headers_mut()
+                .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            return closing(response);
+        }
+        self.engine
+            .handle(request)
+            .await
+            .map(|body| body.map_err(|never| match never {}).boxed_unsync())
+    }
+
+    fn health(&self) -> Response<Body> {
+        let (status, state) = match (self.stopping.is_cancelled(), self.chat.is_healthy()) {
+            (false, true) => (StatusCode::OK, "ok"),
+            (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
+            (_, false) => (StatusCode::SERVICE_UNAVAILABLE, "store failed"),
+        };
+        let sessions = self.engine.sessions();
+        let health = json!({
+            "status": state,
+            "version": env!("CARGO_PKG_VERSION"),
+            "uptimeSeconds": self.started.elapsed().as_secs(),
+            "connections": { "polling": sessions.polling, "websocket": sessions.websocket },
+        });
+        let mut response = Response::new(api::full(health.to_string()));
+        *response.status_mut() = status;
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+    }
+}
+
+fn closing(mut response: Response<Body>) -> Response<Body> {
+    response
+        .headers_mut()
+        .insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// Unique in this process, and unlikely to repeat in the next.
+fn request_id() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    static START: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
+    let start = START.get_or_init(|| getrandom::u32().unwrap_or_default());
+    format!("{start:08x}-{:x}", NEXT.fetch_add(1, Ordering::Relaxed))
+}

@@ -1,0 +1,82 @@
+//! What runs beside the connections: delivery, delivered watermarks, checkpoints.
+
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use crate::chat::Service;
+use crate::store::{Store, WriterThread};
+
+/// How often to look whether a checkpoint is due.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
+/// Commits after which one is due: bounds what a start after a crash has to replay.
+const CHECKPOINT_COMMITS: u64 = 10_000;
+
+/// The tasks, and the store they work on.
+#[derive(Debug)]
+pub(super) struct Background {
+    store: Store,
+    writer: WriterThread,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Background {
+    pub(super) fn start(
+        store: Store,
+        writer: WriterThread,
+        chat: Service,
+        delivery: impl Future<Output = ()> + Send + 'static,
+    ) -> Self {
+        let tasks = vec![
+            tokio::spawn(delivery),
+            tokio::spawn(async move { chat.store_receipts().await }),
+            tokio::spawn(checkpoints(store.clone())),
+        ];
+        Self {
+            store,
+            writer,
+            tasks,
+        }
+    }
+
+    /// Resolves with the reason when the store has failed.
+    pub(super) async fn store_failed(&self) -> String {
+        self.store.failed().await
+    }
+
+    /// Ends the tasks, syncs the index so that the next start has nothing to replay, and waits for the writer.
+    pub(super) async fn stop(self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+        for task in self.tasks {
+            // An aborted task answers with an error; what matters is that it has let go of the store.
+            let _ = task.await;
+        }
+        let (store, writer) = (self.store, self.writer);
+        let stopped = tokio::task::spawn_blocking(move || {
+            if store.is_healthy() {
+                checkpoint(&store, 1);
+            }
+            drop(store);
+            writer.join();
+        });
+        let _ = stopped.await;
+    }
+}
+
+async fn checkpoints(store: Store) {
+    let mut due = tokio::time::interval(CHECKPOINT_EVERY);
+    loop {
+        due.tick().await;
+        let store = store.clone();
+        let _ = tokio::task::spawn_blocking(move || checkpoint(&store, CHECKPOINT_COMMITS)).await;
+    }
+}
+
+/// A checkpoint that fails costs time at the next start, nothing else.
+fn checkpoint(store: &Store, at_least: u64) {
+    if let Err(error) = store.checkpoint(at_least) {
+        tracing::warn!(%error, "no checkpoint could be written");
+    }
+}

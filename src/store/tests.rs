@@ -1,0 +1,245 @@
+//! What a store keeps through restarts, damage and failing jobs.
+
+use std::fs;
+use std::path::Path;
+
+use super::*;
+use crate::id::UserId;
+use crate::model::User;
+
+fn options(dir: &Path) -> Options {
+    Options {
+        data_dir: dir.to_owned(),
+        cache: 8 << 20,
+        queue: 64,
+    }
+}
+
+fn open(dir: &Path) -> (Store, WriterThread) {
+    Store::open(&options(dir)).unwrap()
+}
+
+/// Waits for the writer and gives the directory back.
+fn close((store, writer): (Store, WriterThread)) {
+    drop(store);
+    writer.join();
+}
+
+fn user(id: &str) -> User {
+    User {
+        id: id.parse().unwrap(),
+        name: format!("name of {id}"),
+        email: None,
+        picture: None,
+        last_seen: None,
+        banned: false,
+        claims_digest: None,
+    }
+}
+
+async fn put(store: &Store, id: &str) {
+    let user = user(id);
+    store.write(move |tx| tx.put_user(&user)).await.unwrap();
+}
+
+async fn has(store: &Store, id: &str) -> bool {
+    let id: UserId = id.parse().unwrap();
+    store
+        .read(move |tables| tables.user(&id))
+        .await
+        .unwrap()
+        .is_some()
+}
+
+/// Writes users before and after a checkpoint, closes, lets `damage` loose on the directory, and expects all of them
+/// back.
+async fn survives(damage: impl FnOnce(&Path)) {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = open(dir.path());
+    for number in 0..20 {
+        put(&opened.0, &format!("early-{number}")).await;
+    }
+    opened.0.checkpoint(1).unwrap();
+    for number in 0..20 {
+        put(&opened.0, &format!("late-{number}")).await;
+    }
+    close(opened);
+    damage(dir.path());
+    let reopened = open(dir.path());
+    for number in 0..20 {
+        assert!(
+            has(&reopened.0, &format!("early-{number}")).await,
+            "early-{number}"
+        );
+        assert!(
+            has(&reopened.0, &format!("late-{number}")).await,
+            "late-{number}"
+        );
+    }
+    put(&reopened.0, "afterwards").await;
+    close(reopened);
+    let again = open(dir.path());
+    assert!(has(&again.0, "afterwards").await);
+    close(again);
+}
+
+#[tokio::test]
+async fn a_restart_keeps_everything() {
+    survives(|_| {}).await;
+}
+
+#[tokio::test]
+async fn without_its_index_nothing_is_lost() {
+    survives(|dir| fs::remove_dir_all(dir.join("db")).unwrap()).await;
+}
+
+#[tokio::test]
+async fn without_its_checkpoint_nothing_is_lost() {
+    survives(|dir| fs::remove_file(dir.join("checkpoint")).unwrap()).await;
+}
+
+#[tokio::test]
+async fn without_index_and_checkpoint_nothing_is_lost() {
+    survives(|dir| {
+        fs::remove_dir_all(dir.join("db")).unwrap();
+        fs::remove_file(dir.join("checkpoint")).unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_index_that_opens_empty_is_noticed() {
+    survives(|dir| {
+        for entry in fs::read_dir(dir.join("db")).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                fs::write(path, b"").unwrap();
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_index_full_of_noise_is_set_aside() {
+    survives(|dir| {
+        let file = dir.join("db/db");
+        let noise: Vec<u8> = fs::read(&file)
+            .unwrap()
+            .iter()
+            .map(|byte| byte ^ 0x5a)
+            .collect();
+        fs::write(file, noise).unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_older_index_is_not_taken_for_the_newer_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = open(dir.path());
+    put(&opened.0, "first").await;
+    opened.0.checkpoint(1).unwrap();
+    close(opened);
+    let old = dir.path().join("old");
+    fs::create_dir(&old).unwrap();
+    for entry in fs::read_dir(dir.path().join("db")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            fs::copy(&path, old.join(path.file_name().unwrap())).unwrap();
+        }
+    }
+    let opened = open(dir.path());
+    put(&opened.0, "second").await;
+    opened.0.checkpoint(1).unwrap();
+    close(opened);
+    fs::remove_dir_all(dir.path().join("db")).unwrap();
+    fs::rename(&old, dir.path().join("db")).unwrap();
+    let reopened = open(dir.path());
+    assert!(has(&reopened.0, "first").await && has(&reopened.0, "second").await);
+    close(reopened);
+}
+
+#[tokio::test]
+async fn a_half_written_snapshot_of_sled_is_removed() {
+    survives(|dir| fs::write(dir.join("db/snap.0000000000000001.generating"), b"torn").unwrap())
+        .await;
+}
+
+#[tokio::test]
+async fn a_second_owner_is_refused_and_the_first_not_disturbed() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = open(dir.path());
+    let second = Store::open(&options(dir.path()));
+    assert!(
+        matches!(second, Err(Error::Open(_))),
+        "{:?}",
+        second.map(|_| ())
+    );
+    put(&first.0, "still-works").await;
+    assert!(has(&first.0, "still-works").await);
+    close(first);
+}
+
+#[tokio::test]
+async fn a_failing_job_leaves_nothing_and_the_next_sees_what_was_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = open(dir.path());
+    let store = &opened.0;
+    let (kept, dropped) = (user("kept"), user("dropped"));
+    let refused = store
+        .write(move |tx| {
+            tx.put_user(&dropped)?;
+            Err::<(), _>(Error::Closed)
+        })
+        .await;
+    assert!(matches!(refused, Err(Error::Closed)));
+    store.write(move |tx| tx.put_user(&kept)).await.unwrap();
+    assert!(has(store, "kept").await && !has(store, "dropped").await);
+    close(opened);
+}
+
+#[tokio::test]
+async fn a_panicking_job_is_dropped_and_the_writer_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = open(dir.path());
+    let panicked = opened
+        .0
+        .write(|tx| -> Result<(), Error> {
+            tx.put_user(&user("ghost"))?;
+            panic!("a bug in a rule");
+        })
+        .await;
+    assert!(matches!(panicked, Err(Error::Panicked)));
+    put(&opened.0, "alive").await;
+    assert!(has(&opened.0, "alive").await && !has(&opened.0, "ghost").await);
+    close(opened);
+}
+
+#[tokio::test]
+async fn what_runs_on_commit_runs_after_the_commit_and_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = open(dir.path());
+    let (sender, mut receiver) = mpsc::channel(64);
+    let jobs = (0..32).map(|number| {
+        let sender = sender.clone();
+        opened.0.write(move |tx| {
+            tx.put_user(&user(&format!("u{number}")))?;
+            let commit = tx.commit_number();
+            tx.on_commit(move || {
+                let _ = sender.blocking_send(commit);
+            });
+            Ok::<_, Error>(())
+        })
+    });
+    let jobs: Vec<_> = jobs.collect();
+    futures_util::future::join_all(jobs).await;
+    drop(sender);
+    let mut commits = Vec::new();
+    while let Some(commit) = receiver.recv().await {
+        commits.push(commit);
+    }
+    assert_eq!(commits.len(), 32);
+    assert!(commits.is_sorted_by(|a, b| a < b), "{commits:?}");
+    close(opened);
+}
