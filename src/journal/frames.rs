@@ -29,7 +29,7 @@ pub(super) enum Step<'a> {
 pub(super) struct Frames<'f, F> {
     file: &'f F,
     checksum: Checksum,
-    segment: u64,
+    pub(super) segment: u64,
     length: u64,
     /// Where the next frame begins.
     pub(super) at: u64,
