@@ -31,7 +31,7 @@ use crate::limits::Rate;
 use crate::media::Media;
 use crate::realtime::{self, Delivery, Realtime};
 use crate::socketio::{self, Io, Namespace, SocketIo};
-use crate::store::{self, Store};
+use crate::store::{self, Store, WriterThread};
 use crate::web::Demo;
 
 /// A client has this long to send its request's head.
@@ -115,14 +115,7 @@ impl Server {
     /// Opens the store (which takes long if the index must be rebuilt), loads the demo if asked to, and listens.
     pub async fn open(config: &Serve) -> Result<Self, Error> {
         let network = &config.network;
-        let storage = &config.storage;
-        let options = store::Options {
-            data_dir: storage.data_dir.clone(),
-            cache: storage.cache_size << 20,
-            queue: WRITE_QUEUE,
-        };
-        let opening = tokio::task::spawn_blocking(move || Store::open(&options));
-        let (store, writer) = opening.await.map_err(|_| store::Error::Panicked)??;
+        let (store, writer) = open_store(config).await?;
         let (chat, events) = Service::new(store.clone(), rules(config));
         let namespace = Namespace::new(realtime::NAMESPACE);
         let delivery = Delivery::new(chat.clone(), &namespace);
@@ -136,25 +129,12 @@ impl Server {
         let realtime = Realtime::new(chat.clone(), Arc::clone(&access));
         let sockets = SocketIo::new(socketio_config(config), Io::of(&[namespace]), realtime);
         let engine = Engine::new(engine_config(config), sockets);
-        let api = Api {
-            chat: chat.clone(),
-            access,
-            media: open_media(config)?,
-            private_media: storage.private_media,
-            admin_key: admin_key(config)?,
-            upload_slots: Semaphore::new(storage.max_uploads.into()),
-            upload_idle: Duration::from_secs(storage.upload_idle_timeout),
-        };
-        let listener = listen(SocketAddr::new(network.host, network.port))?;
-        let address = listener.local_addr().map_err(|source| Error::Listen {
-            address: SocketAddr::new(network.host, network.port),
-            source,
-        })?;
-        let cors = Cors::new(&network.cors_origin);
+        let api = open_api(config, chat.clone(), access)?;
+        let (listener, address) = listen(SocketAddr::new(network.host, network.port))?;
         let dispatch = Dispatch {
             api,
             engine,
-            cors,
+            cors: Cors::new(&network.cors_origin),
             demo,
             chat,
             stopping: CancellationToken::new(),
@@ -267,8 +247,32 @@ async fn serve_connection(dispatch: Arc<Dispatch>, stream: Counted<TcpStream>, p
     }
 }
 
-fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
-    let bind = || -> io::Result<TcpListener> {
+async fn open_store(config: &Serve) -> Result<(Store, WriterThread), Error> {
+    let options = store::Options {
+        data_dir: config.storage.data_dir.clone(),
+        cache: config.storage.cache_size << 20,
+        queue: WRITE_QUEUE,
+    };
+    let opening = tokio::task::spawn_blocking(move || Store::open(&options));
+    Ok(opening.await.map_err(|_| store::Error::Panicked)??)
+}
+
+fn open_api(config: &Serve, chat: Service, access: Arc<Access>) -> Result<Api, Error> {
+    let storage = &config.storage;
+    Ok(Api {
+        chat,
+        access,
+        media: open_media(config)?,
+        private_media: storage.private_media,
+        admin_key: admin_key(config)?,
+        upload_slots: Semaphore::new(storage.max_uploads.into()),
+        upload_idle: Duration::from_secs(storage.upload_idle_timeout),
+    })
+}
+
+/// The listener, and the address with the port that was picked.
+fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
+    let bind = || -> io::Result<(TcpListener, SocketAddr)> {
         let socket = match address {
             SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4()?,
             SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6()?,
@@ -277,7 +281,9 @@ fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
         socket.set_reuseaddr(true)?;
         socket.set_nodelay(true)?;
         socket.bind(address)?;
-        socket.listen(BACKLOG)
+        let listener = socket.listen(BACKLOG)?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
     };
     bind().map_err(|source| Error::Listen { address, source })
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::request::{self, MAX_PAGE};
 use super::response::{Body, succeeded};
-use super::uploads::paced;
+use super::uploads::{paced, remove_file};
 use super::{Api, Failure};
 use crate::chat::{Caller, Error, History, Sent};
 use crate::id::ChatId;
@@ -77,11 +77,8 @@ impl Api {
         let _slot = slot.map_err(|_| Failure::unavailable("Too many uploads at once"))?;
         let body = paced(request.into_body(), self.upload_idle);
         let form = multipart::receive(content_type, body, &self.media).await?;
-        let (name, sent) = self.send_received(caller, chat, form, key).await;
-        if !sent.as_ref().is_ok_and(|sent| sent.is_new) {
-            self.remove_file(name).await;
-        }
-        stored(&sent?, "Media message sent successfully")
+        let sent = self.send_received(caller.clone(), chat, form, key).await?;
+        stored(&sent, "Media message sent successfully")
     }
 
     pub(super) async fn mark_read(
@@ -105,7 +102,7 @@ impl Api {
     ) -> Result<Response<Body>, Failure> {
         let id = parse_id(message, "messageId")?;
         if let Some(orphan) = self.chat.delete_message(caller, id).await? {
-            self.remove_file(orphan).await;
+            remove_file(&self.media, &orphan).await;
         }
         succeeded(
             StatusCode::OK,
