@@ -1,0 +1,5 @@
+//! The integration tests, in one binary: real sockets, in-process servers on free ports.
+
+mod engineio_official;
+mod socketio_official;
+mod support;
