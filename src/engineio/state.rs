@@ -319,6 +319,11 @@ impl State {
             }
             (Transport::Polling, _) => Farewell::HeldPoll,
         };
+        // Only a server that goes away has something to say: the client may try another at once.
+        let code = match reason {
+            CloseReason::ServerShutdown => Some(CloseCode::Away),
+            _ => code,
+        };
         self.ending = Some(Ending {
             reason,
             code,
