@@ -1,9 +1,12 @@
-//! The integration tests, in one binary: real sockets, in-process servers on free ports.
+//! The integration tests, in one binary: what the whole server does, seen from outside over real sockets on free ports, and how
+//! its source is allowed to hang together.
 #![expect(
     clippy::unwrap_used,
-    reason = "in a test, a panic with its line is the report"
+    reason = "a test that meets something unexpected has failed, and the panic says where"
 )]
 
+mod architecture;
+mod chat;
 mod engineio;
 mod engineio_official;
 mod socketio;
