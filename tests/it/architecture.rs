@@ -23,7 +23,10 @@ const ARROWS: [(&str, &str); 23] = [
     ("access", "auth chat id"),
     ("view", "chat model id"),
     ("input", "chat id model"),
-    ("api", "access auth chat id input limits media model view"),
+    (
+        "api",
+        "access auth chat id input limits media model pet_document view",
+    ),
     (
         "realtime",
         "access auth chat id input limits model socketio view",
