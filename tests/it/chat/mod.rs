@@ -5,6 +5,8 @@ mod rest;
 mod server;
 mod sockets;
 
+mod connecting;
+mod realtime;
 mod refusals;
 mod routes;
 

@@ -429,11 +429,7 @@ async fn reading_counts_down_and_shows_in_the_receipts() {
         );
     }
     let own = rohan.messages(&chat).await[3].clone();
-    assert_eq!(
-        own["readBy"],
-        json!([]),
-        "rohan has not read the answer"
-    );
+    assert_eq!(own["readBy"], json!([]), "rohan has not read the answer");
     asha.put(&format!("/api/chat/{chat}/mark-read"))
         .await
         .ok(200);
