@@ -6,9 +6,11 @@ mod server;
 mod sockets;
 
 mod connecting;
+mod media;
 mod realtime;
 mod refusals;
 mod routes;
+mod scenarios;
 
 use std::time::Duration;
 
