@@ -204,6 +204,7 @@ async fn what_makes_no_sense_neither_answers_nor_hurts() {
             ",{}",
             ",true",
             r#",{"chatId":{}}"#,
+            &format!(r#",["{chat}",true]"#),
             r#",{"chatId":7,"isTyping":"x"}"#,
         ] {
             client.raw(&format!(r#"42["{event}"{payload}]"#)).await;
