@@ -193,9 +193,12 @@ async fn send(chat: &Service, socket: &Socket, state: &Connected, event: &Event)
 }
 
 fn read<T: for<'de> Deserialize<'de>>(event: &Event) -> Result<T, Error> {
-    let payload = event
-        .first()
-        .map_err(|_| Error::InvalidRequest("The payload is not of the expected form"))?;
+    let wrong = Error::InvalidRequest("The payload is not of the expected form");
+    // An array would be read as the fields in their order.
+    if event.args().starts_with('[') {
+        return Err(wrong);
+    }
+    let payload = event.first().map_err(|_| wrong)?;
     payload.ok_or(Error::InvalidRequest("The event needs a payload"))
 }
 

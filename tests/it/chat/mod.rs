@@ -5,8 +5,12 @@ mod rest;
 mod server;
 mod sockets;
 
+mod connecting;
+mod media;
+mod realtime;
 mod refusals;
 mod routes;
+mod scenarios;
 
 use std::time::Duration;
 
