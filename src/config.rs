@@ -50,6 +50,9 @@ pub struct Serve {
     /// Token flags.
     #[command(flatten)]
     pub tokens: Tokens,
+    /// Admin flags.
+    #[command(flatten)]
+    pub admin: Admin,
     /// Storage flags.
     #[command(flatten)]
     pub storage: Storage,
@@ -69,7 +72,7 @@ pub struct Serve {
 #[command(next_help_heading = "Network")]
 pub struct Network {
     /// Address to listen on; 0.0.0.0 for all
-    #[arg(long, env = "HOST", default_value = "127.0.0.1")]
+    #[arg(long, default_value = "127.0.0.1")]
     pub host: IpAddr,
     /// Port to listen on; 0 picks a free one, which is printed
     #[arg(long, env = "PORT", default_value_t = 3010)]
@@ -119,6 +122,18 @@ pub struct Tokens {
     pub require_known_users: bool,
 }
 
+/// The host application's own access.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Admin")]
+pub struct Admin {
+    /// Key of the admin API, 16 bytes or more; without one there is no admin API. Prefer the file: flags are visible to other users
+    #[arg(long, env = "ADMIN_KEY", hide_env_values = true, value_name = "KEY")]
+    pub admin_key: Option<String>,
+    /// File that holds the key of the admin API
+    #[arg(long, value_name = "FILE", conflicts_with = "admin_key")]
+    pub admin_key_file: Option<PathBuf>,
+}
+
 /// Where things are kept.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Storage")]
@@ -135,6 +150,12 @@ pub struct Storage {
     /// Largest upload in bytes; past it 413
     #[arg(long, env = "MAX_FILE_SIZE", default_value_t = 52_428_800, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1024..))]
     pub max_file_size: u64,
+    /// Uploads at once; past it 503 with Retry-After
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub max_uploads: u16,
+    /// Seconds an upload may stand still; past it it is dropped
+    #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub upload_idle_timeout: u64,
     /// Give files only to participants of their chat; without it the random name is the key
     #[arg(long)]
     pub private_media: bool,
@@ -253,7 +274,7 @@ pub struct Token {
 #[derive(Debug, Clone, Args)]
 pub struct Healthcheck {
     /// Address of the server
-    #[arg(long, env = "HOST", default_value = "127.0.0.1")]
+    #[arg(long, default_value = "127.0.0.1")]
     pub host: IpAddr,
     /// Port of the server
     #[arg(long, env = "PORT", default_value_t = 3010)]

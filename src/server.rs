@@ -13,6 +13,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -20,7 +21,7 @@ use self::connections::{Connections, Counted};
 use self::dispatch::Dispatch;
 use self::tasks::Background;
 use crate::access::Access;
-use crate::api::Api;
+use crate::api::{AdminKey, Api};
 use crate::auth::{Expiry, Secret, SecretError, Strength, Verifier};
 use crate::chat::{self, Service};
 use crate::config::{Serve, TransportName};
@@ -30,7 +31,7 @@ use crate::limits::Rate;
 use crate::media::Media;
 use crate::realtime::{self, Delivery, Realtime};
 use crate::socketio::{self, Io, Namespace, SocketIo};
-use crate::store::{self, Store};
+use crate::store::{self, Store, WriterThread};
 use crate::web::Demo;
 
 /// A client has this long to send its request's head.
@@ -55,6 +56,17 @@ pub enum Error {
     /// There is no usable token secret.
     #[error("{0}")]
     Secret(#[from] SecretError),
+    /// The admin key is empty.
+    #[error("the admin key is empty; give one (openssl rand -hex 32) or leave the flag out")]
+    EmptyAdminKey,
+    /// The admin key cannot be read.
+    #[error("the admin key file {path} cannot be read: {source}; check its owner and mode")]
+    AdminKeyFile {
+        /// The file.
+        path: String,
+        /// The system's reason.
+        source: io::Error,
+    },
     /// The token library does not work in this build.
     #[error("the token self-test failed; this build is broken")]
     SelfTest,
@@ -103,14 +115,7 @@ impl Server {
     /// Opens the store (which takes long if the index must be rebuilt), loads the demo if asked to, and listens.
     pub async fn open(config: &Serve) -> Result<Self, Error> {
         let network = &config.network;
-        let storage = &config.storage;
-        let options = store::Options {
-            data_dir: storage.data_dir.clone(),
-            cache: storage.cache_size << 20,
-            queue: WRITE_QUEUE,
-        };
-        let opening = tokio::task::spawn_blocking(move || Store::open(&options));
-        let (store, writer) = opening.await.map_err(|_| store::Error::Panicked)??;
+        let (store, writer) = open_store(config).await?;
         let (chat, events) = Service::new(store.clone(), rules(config));
         let namespace = Namespace::new(realtime::NAMESPACE);
         let delivery = Delivery::new(chat.clone(), &namespace);
@@ -124,22 +129,12 @@ impl Server {
         let realtime = Realtime::new(chat.clone(), Arc::clone(&access));
         let sockets = SocketIo::new(socketio_config(config), Io::of(&[namespace]), realtime);
         let engine = Engine::new(engine_config(config), sockets);
-        let api = Api {
-            chat: chat.clone(),
-            access,
-            media: open_media(config)?,
-            private_media: storage.private_media,
-        };
-        let listener = listen(SocketAddr::new(network.host, network.port))?;
-        let address = listener.local_addr().map_err(|source| Error::Listen {
-            address: SocketAddr::new(network.host, network.port),
-            source,
-        })?;
-        let cors = Cors::new(&network.cors_origin);
+        let api = open_api(config, chat.clone(), access)?;
+        let (listener, address) = listen(SocketAddr::new(network.host, network.port))?;
         let dispatch = Dispatch {
             api,
             engine,
-            cors,
+            cors: Cors::new(&network.cors_origin),
             demo,
             chat,
             stopping: CancellationToken::new(),
@@ -252,8 +247,32 @@ async fn serve_connection(dispatch: Arc<Dispatch>, stream: Counted<TcpStream>, p
     }
 }
 
-fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
-    let bind = || -> io::Result<TcpListener> {
+async fn open_store(config: &Serve) -> Result<(Store, WriterThread), Error> {
+    let options = store::Options {
+        data_dir: config.storage.data_dir.clone(),
+        cache: config.storage.cache_size << 20,
+        queue: WRITE_QUEUE,
+    };
+    let opening = tokio::task::spawn_blocking(move || Store::open(&options));
+    Ok(opening.await.map_err(|_| store::Error::Panicked)??)
+}
+
+fn open_api(config: &Serve, chat: Service, access: Arc<Access>) -> Result<Api, Error> {
+    let storage = &config.storage;
+    Ok(Api {
+        chat,
+        access,
+        media: open_media(config)?,
+        private_media: storage.private_media,
+        admin_key: admin_key(config)?,
+        upload_slots: Semaphore::new(storage.max_uploads.into()),
+        upload_idle: Duration::from_secs(storage.upload_idle_timeout),
+    })
+}
+
+/// The listener, and the address with the port that was picked.
+fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
+    let bind = || -> io::Result<(TcpListener, SocketAddr)> {
         let socket = match address {
             SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4()?,
             SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6()?,
@@ -262,7 +281,9 @@ fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
         socket.set_reuseaddr(true)?;
         socket.set_nodelay(true)?;
         socket.bind(address)?;
-        socket.listen(BACKLOG)
+        let listener = socket.listen(BACKLOG)?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
     };
     bind().map_err(|source| Error::Listen { address, source })
 }
@@ -297,6 +318,23 @@ fn secrets(config: &Serve) -> Result<Vec<Secret>, Error> {
         &config.storage.data_dir,
         strength,
     )?)
+}
+
+fn admin_key(config: &Serve) -> Result<Option<AdminKey>, Error> {
+    let admin = &config.admin;
+    let key = match (&admin.admin_key, &admin.admin_key_file) {
+        (None, None) => return Ok(None),
+        (Some(key), _) => key.clone(),
+        (None, Some(path)) => {
+            std::fs::read_to_string(path).map_err(|source| Error::AdminKeyFile {
+                path: path.display().to_string(),
+                source,
+            })?
+        }
+    };
+    AdminKey::new(key.trim())
+        .map(Some)
+        .ok_or(Error::EmptyAdminKey)
 }
 
 fn verifier(config: &Serve, secrets: Vec<Secret>) -> Result<Verifier, Error> {

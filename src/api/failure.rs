@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use hyper::{Method, StatusCode};
+use hyper::StatusCode;
 
 use crate::access::Refusal;
 use crate::chat;
@@ -19,7 +19,7 @@ pub struct Failure {
     /// `Retry-After`, in seconds.
     pub retry_after: Option<u64>,
     /// `Allow`.
-    pub allow: Option<Method>,
+    pub allow: Option<&'static str>,
 }
 
 impl Failure {
@@ -44,14 +44,14 @@ impl Failure {
     }
 
     /// 405 for a known path.
-    pub fn method_not_allowed(allow: &Method) -> Self {
+    pub fn method_not_allowed(allow: &'static str) -> Self {
         let failure = Self::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "method_not_allowed",
             "Method not allowed",
         );
         Self {
-            allow: Some(allow.clone()),
+            allow: Some(allow),
             ..failure
         }
     }

@@ -1,6 +1,5 @@
 //! The routes about messages.
 
-use http_body_util::BodyDataStream;
 use hyper::body::Incoming;
 use hyper::header::CONTENT_TYPE;
 use hyper::{Request, Response, StatusCode};
@@ -8,6 +7,7 @@ use serde_json::json;
 
 use super::request::{self, MAX_PAGE};
 use super::response::{Body, succeeded};
+use super::uploads::{paced, remove_file};
 use super::{Api, Failure};
 use crate::chat::{Caller, Error, History, Sent};
 use crate::id::ChatId;
@@ -73,13 +73,12 @@ impl Api {
             .as_ref()
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default();
-        let body = BodyDataStream::new(request.into_body());
+        let slot = self.upload_slots.try_acquire();
+        let _slot = slot.map_err(|_| Failure::unavailable("Too many uploads at once"))?;
+        let body = paced(request.into_body(), self.upload_idle);
         let form = multipart::receive(content_type, body, &self.media).await?;
-        let (name, sent) = self.send_received(caller, chat, form, key).await;
-        if !sent.as_ref().is_ok_and(|sent| sent.is_new) {
-            self.remove_file(name).await;
-        }
-        stored(&sent?, "Media message sent successfully")
+        let sent = self.send_received(caller.clone(), chat, form, key).await?;
+        stored(&sent, "Media message sent successfully")
     }
 
     pub(super) async fn mark_read(
@@ -103,7 +102,7 @@ impl Api {
     ) -> Result<Response<Body>, Failure> {
         let id = parse_id(message, "messageId")?;
         if let Some(orphan) = self.chat.delete_message(caller, id).await? {
-            self.remove_file(orphan).await;
+            remove_file(&self.media, &orphan).await;
         }
         succeeded(
             StatusCode::OK,

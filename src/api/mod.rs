@@ -1,5 +1,6 @@
 //! REST: parse, call the chat, answer. The whole surface is the one `match` in [`route`]; it cannot name the store.
 
+mod admin;
 mod chats;
 mod failure;
 mod messages;
@@ -8,11 +9,15 @@ mod response;
 mod uploads;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HeaderMap};
-use hyper::{Method, Request, Response};
+use hyper::{Request, Response};
+use tokio::sync::Semaphore;
 
+pub use self::admin::AdminKey;
+use self::admin::Resource;
 pub use self::failure::Failure;
 pub(crate) use self::response::full;
 pub use self::response::{Body, failed};
@@ -32,6 +37,12 @@ pub struct Api {
     pub media: Arc<Media>,
     /// Whether a file is only for the participants of its chat.
     pub private_media: bool,
+    /// Uploads that may still begin.
+    pub upload_slots: Semaphore,
+    /// Opens the admin API.
+    pub admin_key: Option<AdminKey>,
+    /// How long an upload may stand still.
+    pub upload_idle: Duration,
 }
 
 /// A thing the API can do.
@@ -47,21 +58,26 @@ enum Endpoint<'p> {
     ToggleBlock(&'p str),
     DeleteMessage(&'p str),
     Upload(&'p str),
+    Admin(Resource<'p>),
 }
 
-/// The route table.
-fn route<'p>(path: &[&'p str]) -> Option<(Method, Endpoint<'p>)> {
+/// The route table: who answers a path, and to which methods.
+fn route<'p>(path: &[&'p str]) -> Option<(&'static str, Endpoint<'p>)> {
     Some(match *path {
-        ["api", "chat", "create"] => (Method::POST, Endpoint::CreateChat),
-        ["api", "chat", "my-chats"] => (Method::GET, Endpoint::MyChats),
-        ["api", "chat", "unread-count"] => (Method::GET, Endpoint::UnreadCount),
-        ["api", "chat", "message", message] => (Method::DELETE, Endpoint::DeleteMessage(message)),
-        ["api", "chat", chat, "messages"] => (Method::GET, Endpoint::Messages(chat)),
-        ["api", "chat", chat, "send"] => (Method::POST, Endpoint::Send(chat)),
-        ["api", "chat", chat, "send-media"] => (Method::POST, Endpoint::SendMedia(chat)),
-        ["api", "chat", chat, "mark-read"] => (Method::PUT, Endpoint::MarkRead(chat)),
-        ["api", "chat", chat, "toggle-block"] => (Method::PUT, Endpoint::ToggleBlock(chat)),
-        ["uploads", "chat_media", name] => (Method::GET, Endpoint::Upload(name)),
+        ["api", "chat", "create"] => ("POST", Endpoint::CreateChat),
+        ["api", "chat", "my-chats"] => ("GET, HEAD", Endpoint::MyChats),
+        ["api", "chat", "unread-count"] => ("GET, HEAD", Endpoint::UnreadCount),
+        ["api", "chat", "message", message] => ("DELETE", Endpoint::DeleteMessage(message)),
+        ["api", "chat", chat, "messages"] => ("GET, HEAD", Endpoint::Messages(chat)),
+        ["api", "chat", chat, "send"] => ("POST", Endpoint::Send(chat)),
+        ["api", "chat", chat, "send-media"] => ("POST", Endpoint::SendMedia(chat)),
+        ["api", "chat", chat, "mark-read"] => ("PUT", Endpoint::MarkRead(chat)),
+        ["api", "chat", chat, "toggle-block"] => ("PUT", Endpoint::ToggleBlock(chat)),
+        ["api", "admin", "users"] => ("PUT", Endpoint::Admin(Resource::Users)),
+        ["api", "admin", "users", id] => ("GET, HEAD, PUT", Endpoint::Admin(Resource::User(id))),
+        ["api", "admin", "pets"] => ("PUT", Endpoint::Admin(Resource::Pets)),
+        ["api", "admin", "pets", id] => ("GET, HEAD, PUT", Endpoint::Admin(Resource::Pet(id))),
+        ["uploads", "chat_media", name] => ("GET, HEAD", Endpoint::Upload(name)),
         _ => return None,
     })
 }
@@ -78,13 +94,17 @@ impl Api {
     async fn dispatch(&self, request: Request<Incoming>) -> Result<Response<Body>, Failure> {
         let path = request.uri().path().to_owned();
         let segments = segments(&path);
-        let (method, endpoint) = route(&segments).ok_or_else(Failure::not_found)?;
-        let is_head = request.method() == Method::HEAD && method == Method::GET;
-        if *request.method() != method && !is_head {
-            return Err(Failure::method_not_allowed(&method));
+        let (allow, endpoint) = route(&segments).ok_or_else(Failure::not_found)?;
+        if !allow
+            .split(", ")
+            .any(|method| method == request.method().as_str())
+        {
+            return Err(Failure::method_not_allowed(allow));
         }
-        if let Endpoint::Upload(name) = endpoint {
-            return self.serve_upload(request, name).await;
+        match endpoint {
+            Endpoint::Upload(name) => return self.serve_upload(request, name).await,
+            Endpoint::Admin(resource) => return self.admin(resource, request).await,
+            _ => {}
         }
         let caller = self.caller(request.headers()).await?;
         match endpoint {
@@ -97,7 +117,7 @@ impl Api {
             Endpoint::MarkRead(chat) => self.mark_read(&caller, chat).await,
             Endpoint::ToggleBlock(chat) => self.toggle_block(&caller, chat).await,
             Endpoint::DeleteMessage(message) => self.delete_message(&caller, message).await,
-            Endpoint::Upload(_) => Err(Failure::not_found()),
+            Endpoint::Upload(_) | Endpoint::Admin(_) => Err(Failure::not_found()),
         }
     }
 
@@ -127,13 +147,15 @@ mod tests {
 
     #[test]
     fn paths_tolerate_one_trailing_slash() {
-        let parsed = |path| {
-            route(&segments(path)).map(|(method, endpoint)| format!("{method} {endpoint:?}"))
-        };
-        assert_eq!(parsed("/api/chat/my-chats"), Some("GET MyChats".to_owned()));
+        let parsed =
+            |path| route(&segments(path)).map(|(allow, endpoint)| format!("{allow} {endpoint:?}"));
+        assert_eq!(
+            parsed("/api/chat/my-chats"),
+            Some("GET, HEAD MyChats".to_owned())
+        );
         assert_eq!(
             parsed("/api/chat/my-chats/"),
-            Some("GET MyChats".to_owned())
+            Some("GET, HEAD MyChats".to_owned())
         );
         assert_eq!(parsed("/api/chat/my-chats//"), None);
         assert_eq!(parsed("/api//chat/my-chats"), None);

@@ -17,14 +17,22 @@ const BODY_DEADLINE: Duration = Duration::from_secs(30);
 /// Largest page; more is clamped.
 pub(super) const MAX_PAGE: u64 = 100;
 
-/// Reads a JSON body.
+/// Reads a JSON body of the usual size.
 pub(super) async fn json<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Failure> {
+    json_up_to(request, MAX_BODY).await
+}
+
+/// Reads a JSON body of at most `limit` bytes.
+pub(super) async fn json_up_to<T: DeserializeOwned>(
+    request: Request<Incoming>,
+    limit: usize,
+) -> Result<T, Failure> {
     check_content_type(&request)?;
-    let body = Limited::new(request.into_body(), MAX_BODY).collect();
+    let body = Limited::new(request.into_body(), limit).collect();
     let bytes = match tokio::time::timeout(BODY_DEADLINE, body).await {
         Ok(Ok(body)) => body.to_bytes(),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            let message = "The request body may have at most 262144 bytes";
+            let message = format!("The request body may have at most {limit} bytes");
             return Err(Failure::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "body_too_large",

@@ -54,12 +54,8 @@ pub fn failed(failure: &Failure) -> Response<Body> {
     if let Some(seconds) = failure.retry_after {
         headers.insert(RETRY_AFTER, seconds.into());
     }
-    if let Some(allow) = failure
-        .allow
-        .as_ref()
-        .and_then(|method| method.as_str().parse().ok())
-    {
-        headers.insert(ALLOW, allow);
+    if let Some(allow) = failure.allow {
+        headers.insert(ALLOW, HeaderValue::from_static(allow));
     }
     response
 }

@@ -1,6 +1,11 @@
 //! Uploaded files: given out by name, stored with the message that shows them, removed with the last one.
 
-use http_body_util::BodyExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
+use http_body_util::{BodyDataStream, BodyExt};
 use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode};
 
@@ -10,7 +15,7 @@ use super::{Api, Failure, token};
 use crate::chat::{Caller, Content, Error, NewMessage, Sent};
 use crate::id::ChatId;
 use crate::media::multipart::Form;
-use crate::media::{Kind, MediaError};
+use crate::media::{Kind, Media, MediaError, Stored};
 use crate::model::{Attachment, MessageKind};
 
 impl Api {
@@ -33,46 +38,82 @@ impl Api {
         Ok(response.map(BodyExt::boxed_unsync))
     }
 
-    /// Sends the message that shows a file received just now. Answers the file's name too, for whoever cleans up.
+    /// Sends the message that shows a file received just now. A file that no new message shows does not stay. Goes on
+    /// when the client goes away, so that neither is left without the other.
     pub(super) async fn send_received(
         &self,
-        caller: &Caller,
+        caller: Caller,
         chat: ChatId,
         form: Form,
         client_id: Option<String>,
-    ) -> (String, Result<Sent, Error>) {
-        let stored = form.stored;
-        let kind = match stored.kind {
-            Kind::Image => MessageKind::Image,
-            Kind::Video => MessageKind::Video,
-        };
-        let name = stored.name.clone();
-        let file = Attachment {
-            name: stored.name,
-            mime: stored.mime.to_owned(),
-            size: stored.size,
-            width: None,
-            height: None,
-        };
-        let content = match Content::received(kind, form.content, file) {
-            Ok(content) => content,
-            Err(error) => return (name, Err(error)),
-        };
-        let new = NewMessage {
-            chat,
-            content,
-            parent: None,
-            client_id,
-        };
-        (name, self.chat.send_message(caller, new).await)
+    ) -> Result<Sent, Failure> {
+        let (service, media) = (self.chat.clone(), Arc::clone(&self.media));
+        let sending = tokio::spawn(async move {
+            let name = form.stored.name.clone();
+            let sent = match received(form) {
+                Ok(content) => {
+                    let new = NewMessage {
+                        chat,
+                        content,
+                        parent: None,
+                        client_id,
+                    };
+                    service.send_message(&caller, new).await
+                }
+                Err(error) => Err(error),
+            };
+            if !sent.as_ref().is_ok_and(|sent| sent.is_new) {
+                remove_file(&media, &name).await;
+            }
+            sent
+        });
+        Ok(sending.await.map_err(|_| Failure::internal())??)
     }
+}
 
-    /// A file that cannot be removed now is an orphan, not a failure of the caller.
-    pub(super) async fn remove_file(&self, name: String) {
-        if let Err(error) = self.media.remove(&name).await {
-            tracing::warn!(%error, file = name, "a media file was not removed");
-        }
+fn received(form: Form) -> Result<Content, Error> {
+    let Stored {
+        name,
+        mime,
+        kind,
+        size,
+    } = form.stored;
+    let kind = match kind {
+        Kind::Image => MessageKind::Image,
+        Kind::Video => MessageKind::Video,
+    };
+    let file = Attachment {
+        name,
+        mime: mime.to_owned(),
+        size,
+        width: None,
+        height: None,
+    };
+    Content::received(kind, form.content, file)
+}
+
+/// A file that cannot be removed now is an orphan, not a failure of the caller.
+pub(super) async fn remove_file(media: &Media, name: &str) {
+    if let Err(error) = media.remove(name).await {
+        tracing::warn!(%error, file = name, "a media file was not removed");
     }
+}
+
+/// The pieces of a body as they come; one that stands still for `idle` has failed.
+pub(super) fn paced(
+    body: Incoming,
+    idle: Duration,
+) -> impl Stream<Item = Result<Bytes, Box<dyn std::error::Error + Send + Sync>>> {
+    stream::unfold(Some(BodyDataStream::new(body)), move |body| async move {
+        let mut body = body?;
+        match tokio::time::timeout(idle, body.next()).await {
+            Ok(piece) => match piece? {
+                Ok(piece) => Some((Ok(piece), Some(body))),
+                Err(error) => Some((Err(error.into()), None)),
+            },
+            Err(elapsed) => Some((Err(elapsed.into()), None)),
+        }
+    })
 }
 
 impl From<MediaError> for Failure {

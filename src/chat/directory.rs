@@ -101,6 +101,25 @@ impl Service {
             .await
     }
 
+    /// Creates a pet or changes it: `merge` makes the new one from the known one's document. What `merge` refuses is
+    /// handed back.
+    pub async fn upsert_pet<E: Send + 'static>(
+        &self,
+        id: PetId,
+        merge: impl FnOnce(Option<&str>) -> Result<Pet, E> + Send + 'static,
+    ) -> Result<Result<(), E>, Error> {
+        self.store
+            .write(move |tx| {
+                let known = tx.pet(&id)?;
+                match merge(known.as_ref().map(|pet| pet.document.as_str())) {
+                    Ok(pet) => tx.put_pet(&pet)?,
+                    Err(refused) => return Ok(Err(refused)),
+                }
+                Ok(Ok(()))
+            })
+            .await
+    }
+
     /// Creates or replaces a pet.
     pub async fn put_pet(&self, pet: Pet) -> Result<(), Error> {
         self.store.write(move |tx| Ok(tx.put_pet(&pet)?)).await

@@ -11,6 +11,10 @@ use crate::server::Server;
 /// Runs the server until it is told to stop.
 pub fn serve(config: &Serve) -> Result<()> {
     start_log(&config.log)?;
+    // Most shells allow 1024 descriptors, too few for the sockets that are allowed; as many as the system grants are taken.
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;

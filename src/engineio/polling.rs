@@ -14,7 +14,7 @@ use super::config::Transport;
 use super::error::RequestError;
 use super::packet::Frame;
 use super::payload;
-use super::state::{Shared, State};
+use super::state::{Shared, State, Upgrade};
 
 /// How long a poll is held while an upgrade is probed, so that the client does not poll in a tight loop meanwhile.
 const PROBE_PACE: Duration = Duration::from_millis(50);
@@ -60,10 +60,10 @@ fn begin(shared: &Shared) -> Begin {
             }
         } else if state.transport != Transport::Polling {
             Begin::Refused(RequestError::BadRequest)
-        } else if state.polling {
+        } else if state.requests.get {
             Begin::Overlap
         } else {
-            state.polling = true;
+            state.requests.get = true;
             Begin::Held
         }
     };
@@ -93,14 +93,14 @@ impl State {
             vec![Frame::NOOP]
         } else if !self.outbox.is_empty() {
             self.outbox.take(usize::MAX)
-        } else if self.probing && now >= paced {
+        } else if self.upgrade == Upgrade::Probed && now >= paced {
             vec![Frame::NOOP]
-        } else if self.probing {
+        } else if self.upgrade == Upgrade::Probed {
             return Next::WaitUntil(paced);
         } else {
             return Next::Wait;
         };
-        self.polling = false;
+        self.requests.get = false;
         Next::Answer(frames)
     }
 }
@@ -120,7 +120,7 @@ impl HeldPoll {
 impl Drop for HeldPoll {
     fn drop(&mut self) {
         if let Some(shared) = self.0.take() {
-            shared.lock().polling = false;
+            shared.lock().requests.get = false;
             shared.close(CloseReason::TransportLost);
         }
     }

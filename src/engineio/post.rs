@@ -65,8 +65,8 @@ fn begin(shared: &Shared) -> Begin {
         if state.transport != Transport::Polling {
             return Begin::Refused(RequestError::BadRequest);
         }
-        if !state.posting {
-            state.posting = true;
+        if !state.requests.post {
+            state.requests.post = true;
             return Begin::Reading;
         }
     }
@@ -112,10 +112,9 @@ async fn receive(shared: &Arc<Shared>, config: &Config, body: Incoming) -> Resul
             shared.close(CloseReason::ClientClosed);
             Ok(())
         }
-        (Last::Malformed, _) => Err(Refusal::Malformed),
-        (Last::Message, Some(PayloadError::TooManyPackets)) => Err(Refusal::TooLarge),
-        (Last::Message, Some(_)) => Err(Refusal::Malformed),
         (Last::Message, None) => Ok(()),
+        (Last::Message, Some(PayloadError::TooManyPackets)) => Err(Refusal::TooLarge),
+        (Last::Message, Some(_)) | (Last::Malformed, _) => Err(Refusal::Malformed),
     }
 }
 
@@ -225,7 +224,7 @@ impl Posting {
 
 impl Drop for Posting {
     fn drop(&mut self) {
-        self.shared.lock().posting = false;
+        self.shared.lock().requests.post = false;
         // An upgrade waits for the POST in flight.
         self.shared.probe.notify_one();
         if !self.answered {

@@ -21,6 +21,9 @@ const CLIENT_FAREWELL: Duration = Duration::from_secs(1);
 /// Queue length up to which a volatile packet is still worth sending.
 const VOLATILE_QUEUE: usize = 16;
 
+/// How often a heartbeat is looked at whose deadline passes while the application works.
+const RECHECK: Duration = Duration::from_millis(100);
+
 /// One session as all its tasks see it.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -52,18 +55,31 @@ pub(super) struct State {
     /// At most one thing waits for dispatch: a POST waits for its predecessor, an upgrade for the POST in flight.
     pub(super) inbound: Option<Inbound>,
     pub(super) woken: bool,
-    /// A GET is held.
-    pub(super) polling: bool,
-    /// A POST is being read or dispatched.
-    pub(super) posting: bool,
-    /// The application works on a POST; until it is done the client cannot send its PONG.
-    pub(super) dispatching: bool,
-    /// A websocket wants to take this session over.
-    pub(super) upgrading: bool,
-    /// That websocket has been probed: polls are released with NOOP.
-    pub(super) probing: bool,
+    pub(super) requests: Requests,
+    /// Since when the application works on a message; until it is done no PONG is read.
+    pub(super) dispatching: Option<Instant>,
+    pub(super) upgrade: Upgrade,
     ending: Option<Ending>,
     farewell_timeout: Duration,
+}
+
+/// The HTTP requests under way: at most one of each kind.
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    /// A GET is held.
+    pub(super) get: bool,
+    /// A POST is being read or dispatched.
+    pub(super) post: bool,
+}
+
+/// How far a websocket has come in taking the session over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Upgrade {
+    None,
+    /// There is one.
+    Attempted,
+    /// It has probed: polls are released with NOOP.
+    Probed,
 }
 
 /// How the session ended and what its client may still fetch.
@@ -142,11 +158,9 @@ impl Shared {
                 expiry: None,
                 inbound: None,
                 woken: false,
-                polling: false,
-                posting: false,
-                dispatching: false,
-                upgrading: false,
-                probing: false,
+                requests: Requests::default(),
+                dispatching: None,
+                upgrade: Upgrade::None,
                 ending: None,
                 farewell_timeout: config.farewell_timeout,
             }),
@@ -264,11 +278,19 @@ impl Shared {
         tick
     }
 
-    /// Around each call of the application.
-    pub(super) fn set_dispatching(&self, dispatching: bool) {
+    /// The application starts to work on a message.
+    pub(super) fn dispatch_begins(&self, now: Instant) {
         let mut state = self.lock();
-        state.dispatching = dispatching;
-        state.heartbeat.restart_timeout(Instant::now());
+        state.heartbeat.packet(now);
+        state.dispatching = Some(now);
+    }
+
+    /// The application is done with it.
+    pub(super) fn dispatch_ends(&self, now: Instant) {
+        let mut state = self.lock();
+        if let Some(since) = state.dispatching.take() {
+            state.heartbeat.give_back(now - since);
+        }
     }
 }
 
@@ -307,6 +329,11 @@ impl State {
                 Farewell::Until(Instant::now() + self.farewell_timeout)
             }
             (Transport::Polling, _) => Farewell::HeldPoll,
+        };
+        // Only a server that goes away has something to say: the client may try another at once.
+        let code = match reason {
+            CloseReason::ServerShutdown => Some(CloseCode::Away),
+            _ => code,
         };
         self.ending = Some(Ending {
             reason,
@@ -355,9 +382,6 @@ impl State {
             self.end(CloseReason::DeadlinePassed, None);
             return Tick::Closed;
         }
-        if self.dispatching {
-            self.heartbeat.restart_timeout(now);
-        }
         let beat = match self.heartbeat.beat(now) {
             Beat::Ping => {
                 self.outbox.push_control(Frame::PING);
@@ -365,9 +389,14 @@ impl State {
             }
             beat => beat,
         };
-        let Beat::Idle(until) = beat else {
-            self.end(CloseReason::HeartbeatMissed, None);
-            return Tick::Closed;
+        let until = match (beat, self.dispatching) {
+            (Beat::Idle(until), _) => until,
+            // What the deadline becomes is known when the application is done, so look again soon.
+            (_, Some(_)) => now + RECHECK,
+            (_, None) => {
+                self.end(CloseReason::HeartbeatMissed, None);
+                return Tick::Closed;
+            }
         };
         let next = [self.expiry, self.deadline]
             .into_iter()

@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::config::{Config, Transport};
 use super::error::RequestError;
-use super::state::{Inbound, Shared};
+use super::state::{Inbound, Shared, Upgrade};
 use super::websocket::{self, WebSocket};
 
 /// What becomes of a websocket that names a session.
@@ -27,13 +27,13 @@ pub(super) fn begin(shared: &Arc<Shared>, config: &Config) -> Result<Attempt, Re
     if state.reason().is_some() {
         return Err(RequestError::UnknownSid);
     }
-    if state.upgrading || state.transport == Transport::WebSocket {
+    if state.upgrade != Upgrade::None || state.transport == Transport::WebSocket {
         return Ok(Attempt::Superfluous);
     }
     if !config.allow_upgrades {
         return Err(RequestError::BadRequest);
     }
-    state.upgrading = true;
+    state.upgrade = Upgrade::Attempted;
     Ok(Attempt::Probe(Probing(Arc::clone(shared))))
 }
 
@@ -42,9 +42,7 @@ pub(super) struct Probing(Arc<Shared>);
 
 impl Drop for Probing {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.upgrading = false;
-        state.probing = false;
+        self.0.lock().upgrade = Upgrade::None;
     }
 }
 
@@ -81,7 +79,7 @@ async fn probe(shared: &Shared, websocket: &mut WebSocket) -> bool {
     while let Some(Ok(message)) = websocket.next().await {
         match message {
             Message::Text(text) if text == "2probe" => {
-                shared.lock().probing = true;
+                shared.lock().upgrade = Upgrade::Probed;
                 // More than one poll may have to be released: the client can have opened another before it reads our answer.
                 shared.poll.notify_one();
                 let answer = Message::Text(Utf8Bytes::from_static("3probe"));
@@ -115,7 +113,7 @@ async fn hand_over(shared: &Shared, websocket: WebSocket) -> Option<WebSocket> {
             if state.reason().is_some() {
                 return Some(websocket);
             }
-            if !state.posting {
+            if !state.requests.post {
                 state.inbound = Some(Inbound::Upgraded(Box::new(websocket)));
                 break;
             }

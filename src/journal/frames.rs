@@ -29,7 +29,7 @@ pub(super) enum Step<'a> {
 pub(super) struct Frames<'f, F> {
     file: &'f F,
     checksum: Checksum,
-    segment: u64,
+    pub(super) segment: u64,
     length: u64,
     /// Where the next frame begins.
     pub(super) at: u64,
@@ -80,7 +80,7 @@ impl<'f, F: SegmentFile> Frames<'f, F> {
             };
             return Err(Error::damaged(self.segment, at, why));
         }
-        self.next_commit += u64::from(header.commits);
+        self.next_commit = self.next_commit.saturating_add(header.commits.into());
         self.at = end;
         let start = usize::try_from(at - self.buffer_at).unwrap_or(usize::MAX);
         Ok(Step::Frame(Frame {

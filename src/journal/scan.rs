@@ -73,7 +73,7 @@ pub(super) fn replay<D: Disk, E>(
     })?;
     Ok(Replayed {
         end: tail.end,
-        last_commit: tail.next_commit - 1,
+        last_commit: tail.next_commit.saturating_sub(1),
         torn_bytes: tail.torn_bytes,
     })
 }
@@ -129,24 +129,13 @@ fn walk<D: Disk, E>(
         } else {
             FIRST_FRAME
         };
-        let mut frames = Frames::new(&file, header, length);
-        tail.torn_bytes = loop {
-            let at = frames.at;
-            match frames.next()? {
-                Step::Frame(frame) if at >= known => visit(&frame)?,
-                Step::Frame(frame) if frame.end <= known => {}
-                Step::End if at >= known => break 0,
-                Step::Bad(defect) if at >= known && number == last && until.is_none() => {
-                    break frames.torn_tail(defect)?;
-                }
-                Step::Bad(defect) if at >= known => {
-                    return Err(Error::damaged(number, at, Damage::Frame(defect)).into());
-                }
-                Step::Frame(_) | Step::End | Step::Bad(_) => {
-                    return Err(Error::damaged(number, at, Damage::BeforeCheckpoint(known)).into());
-                }
-            }
+        let ending = if number == last && until.is_none() {
+            Ending::MayBeTorn
+        } else {
+            Ending::Whole
         };
+        let mut frames = Frames::new(&file, header, length);
+        tail.torn_bytes = read_segment(&mut frames, known, ending, &mut visit)?;
         tail.end = Position {
             segment: number,
             offset: frames.at,
@@ -160,6 +149,41 @@ fn walk<D: Disk, E>(
             Err(Error::damaged(tail.end.segment, tail.end.offset, why).into())
         }
         _ => Ok(tail),
+    }
+}
+
+/// Whether a crash can have been at work at the end of a segment.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Whole,
+    MayBeTorn,
+}
+
+/// Reads the frames of one segment and returns how many bytes are torn off its end. Those before `known` are passed over:
+/// reading them proves that one ends there.
+fn read_segment<F: SegmentFile, E>(
+    frames: &mut Frames<'_, F>,
+    known: u64,
+    ending: Ending,
+    visit: &mut impl FnMut(&Frame<'_>) -> Result<(), ReplayError<E>>,
+) -> Result<u64, ReplayError<E>> {
+    let segment = frames.segment;
+    loop {
+        let at = frames.at;
+        let why = match frames.next()? {
+            Step::Frame(frame) if at >= known => {
+                visit(&frame)?;
+                continue;
+            }
+            Step::Frame(frame) if frame.end <= known => continue,
+            Step::End if at >= known => return Ok(0),
+            Step::Bad(defect) if at >= known && ending == Ending::MayBeTorn => {
+                return Ok(frames.torn_tail(defect)?);
+            }
+            Step::Bad(defect) if at >= known => Damage::Frame(defect),
+            Step::Frame(_) | Step::End | Step::Bad(_) => Damage::BeforeCheckpoint(known),
+        };
+        return Err(Error::damaged(segment, at, why).into());
     }
 }
 

@@ -59,7 +59,7 @@ impl<D: Disk> Writer<D> {
         disk.sync_names().map_err(Error::io("sync"))?;
         let recovered = Recovered {
             created,
-            last_commit: next_commit - 1,
+            last_commit: next_commit.saturating_sub(1),
             cut_bytes,
             removed_segment,
         };

@@ -124,7 +124,8 @@ async fn begin_file(media: &Media, head: &[u8]) -> Result<Body, MediaError> {
     let media_type = MediaType::detect(head).ok_or(MediaError::Unsupported)?;
     let name = format!("{TEMPORARY_PREFIX}{:032x}", random()?);
     let path = media.directory.join(name);
-    let file = std::fs::File::create_new(&path)?;
+    // Not awaited: whoever gave up between the making and the guard would leave the file.
+    let file = fs::File::create_new(&path)?;
     let mut body = Body {
         media_type,
         file: tokio::fs::File::from_std(file),

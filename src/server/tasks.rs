@@ -9,6 +9,8 @@ use crate::store::{Store, WriterThread};
 
 /// How often to look whether a checkpoint is due.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
+/// How long the last checkpoint and the writer may take when the server stops.
+const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 /// Commits after which one is due: bounds what a start after a crash has to replay.
 const CHECKPOINT_COMMITS: u64 = 10_000;
 
@@ -61,7 +63,10 @@ impl Background {
             drop(store);
             writer.join();
         });
-        let _ = stopped.await;
+        // A task that could not be ended may still hold the store; everything acknowledged is synced all the same.
+        if tokio::time::timeout(STOP_TIMEOUT, stopped).await.is_err() {
+            tracing::warn!("the store was still in use when the server stopped");
+        }
     }
 }
 

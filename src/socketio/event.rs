@@ -76,9 +76,8 @@ pub(super) fn decode(
         return Err(EventError::Shape);
     }
     let mut values = serde_json::Deserializer::from_str(inner).into_iter::<String>();
-    let name = match values.next() {
-        Some(Ok(name)) => name,
-        _ => return Err(EventError::Shape),
+    let Some(Ok(name)) = values.next() else {
+        return Err(EventError::Shape);
     };
     if name.len() > max_name_bytes || is_reserved(&name) {
         return Err(EventError::Name);
