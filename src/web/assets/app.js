@@ -56,6 +56,7 @@ function openMessenger(me, users, pets) {
     const total = model.totalUnread();
     chats.update(client.openChatId);
     conversation.update();
+    shell.dataset.connection = model.connection.state;
     updateBanner(banner, model.connection, client);
     unread.textContent = total > 0 ? String(total) : '';
     document.title = `${total > 0 ? `(${total}) ` : ''}${me.name} · jivchat demo`;
