@@ -95,7 +95,7 @@ async fn a_pet_inquiry_has_the_seeds_shape() {
     assert_eq!(pet["title"], "Beagle, eight months");
     assert_eq!(
         pet["images"],
-        json!([{ "url": "/demo/assets/pet-beagle.svg" }])
+        json!([{ "url": "/demo/assets/pictures/pet-beagle.svg" }])
     );
     assert_eq!(
         (&pet["price"], &pet["address"]),
