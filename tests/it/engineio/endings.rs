@@ -159,8 +159,15 @@ async fn unsolicited_pongs_neither_help_nor_harm() {
     for _ in 0..10_000 {
         ws.send("3").await;
     }
-    assert_eq!(ws.next().await, Next::Text("2".to_owned()));
-    assert_eq!(ws.next().await, Next::Closed(1005));
+    // On a slow machine the last of them still answer PINGs; sooner or later one stays unanswered.
+    let mut pings = 0;
+    loop {
+        match ws.next().await {
+            Next::Text(ping) if ping == "2" => pings += 1,
+            end => break assert_eq!(end, Next::Closed(1005)),
+        }
+    }
+    assert!(pings > 0);
     assert_eq!(server.closes(CloseReason::HeartbeatMissed), 1);
 }
 
