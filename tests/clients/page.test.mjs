@@ -273,6 +273,33 @@ describe('the demo page', { timeout: 180_000 }, () => {
     for (const page of [rohan, asha]) assertClean(page, server);
   });
 
+  test('a token that is no longer good is replaced without a word', async () => {
+    const page = await openPage(browser);
+    pages.push(page);
+    let asked = 0;
+    await page.route('**/demo/session.json', async (route) => {
+      asked += 1;
+      const session = await (await route.fetch()).json();
+      if (asked === 1) session.users.forEach((user) => (user.token += 'x'));
+      await route.fulfill({ json: session });
+    });
+    await page.goto(`${server.url}/?user=user-gurpreet`);
+    await openChat(page, 'lakshmi');
+    await write(page, 'with a fresh token');
+    await withStatus(tickOf(page, 'with a fresh token'), 'sent');
+    assert.equal(asked, 2);
+    assertClean(page, server);
+  });
+
+  test('an address that leads to no chat of this person leads to the list', async () => {
+    const page = await openPage(browser);
+    pages.push(page);
+    await page.goto(`${server.url}/?user=user-rohan#chat=${'f'.repeat(24)}`);
+    await page.waitForURL((url) => url.hash === '');
+    await chatWith(page, 'asha').waitFor();
+    await openChat(page, 'asha');
+  });
+
   test('on a phone the list and the chat take turns', async () => {
     const rohan = await pageOf('rohan', { viewport: { width: 390, height: 844 } });
     await openChat(rohan, 'joseph');
