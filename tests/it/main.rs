@@ -4,6 +4,7 @@
     reason = "in a test, a panic with its line is the report"
 )]
 
+mod corpus;
 mod engineio;
 mod engineio_official;
 mod socketio;
