@@ -5,10 +5,12 @@
 //! sockets.
 
 mod chats;
+mod content;
 mod details;
 mod directory;
 mod error;
 mod event;
+mod history;
 mod messages;
 mod presence;
 mod receipts;
@@ -20,11 +22,13 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 pub use self::chats::{ChatPage, OpenChat};
+pub use self::content::Content;
 pub use self::details::{ChatDetails, MessageDetails, Participant, Status};
 pub use self::directory::Profile;
 pub use self::error::Error;
 pub use self::event::{Event, UnreadChange};
-pub use self::messages::{Content, History, HistoryPage, NewMessage, Pages, Sent};
+pub use self::history::{History, HistoryPage, Pages};
+pub use self::messages::{NewMessage, Sent};
 pub use self::presence::Presence;
 use self::receipts::Receipts;
 use crate::id::UserId;

@@ -6,11 +6,10 @@ use std::sync::{Mutex, PoisonError};
 use tokio::sync::Notify;
 
 use super::details::membership;
-use super::event::Event;
-use super::messages::put_unread;
+use super::event::{Event, UnreadChange};
 use super::{Caller, Error, Service, announce};
 use crate::id::{ChatId, MessageId, UserId};
-use crate::model::{Chat, ReadState};
+use crate::model::{Chat, Message, ReadState};
 use crate::store::Transaction;
 
 /// What has been handed over and is not stored yet: the highest `seq` per chat and user. Under load many handings
@@ -160,4 +159,65 @@ fn unread_after(
             .unread
             .saturating_sub(count(before.read + 1..up_to + 1)?))
     }
+}
+
+/// One more unread message for everybody but its sender.
+pub(super) fn count_unread(
+    tx: &mut Transaction<'_>,
+    chat: &Chat,
+    sender: &UserId,
+) -> Result<Vec<UnreadChange>, Error> {
+    let mut changes = Vec::new();
+    for user in chat.others(sender) {
+        let state = tx.read_state(user, chat.id)?;
+        changes.push(put_unread(
+            tx,
+            user,
+            chat.id,
+            ReadState {
+                unread: state.unread + 1,
+                ..state
+            },
+        )?);
+    }
+    Ok(changes)
+}
+
+/// One unread message less for those who had not read it.
+pub(super) fn uncount_unread(
+    tx: &mut Transaction<'_>,
+    chat: &Chat,
+    message: &Message,
+) -> Result<Vec<UnreadChange>, Error> {
+    let mut changes = Vec::new();
+    for user in chat.others(&message.sender) {
+        let state = tx.read_state(user, chat.id)?;
+        if state.read < message.seq {
+            let unread = state.unread.saturating_sub(1);
+            changes.push(put_unread(
+                tx,
+                user,
+                chat.id,
+                ReadState { unread, ..state },
+            )?);
+        }
+    }
+    Ok(changes)
+}
+
+/// Stores a participant's state and tells what the counters are now.
+fn put_unread(
+    tx: &mut Transaction<'_>,
+    user: &UserId,
+    chat: ChatId,
+    state: ReadState,
+) -> Result<UnreadChange, Error> {
+    tx.put_read_state(user, chat, state)?;
+    let totals = tx.totals(user)?;
+    Ok(UnreadChange {
+        user: user.clone(),
+        chat,
+        count: state.unread,
+        totals,
+    })
 }
