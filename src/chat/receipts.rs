@@ -12,6 +12,11 @@ use crate::id::{ChatId, MessageId, UserId};
 use crate::model::{Chat, Message, ReadState};
 use crate::store::Transaction;
 
+/// Watermarks stored in one job.
+const MAX_BATCH: usize = 256;
+/// As many messages as one page hands over.
+const MAX_LOOK_BACK: u64 = 100;
+
 /// What has been handed over and is not stored yet: the highest `seq` per chat and user. Under load many handings
 /// become one row.
 #[derive(Debug, Default)]
@@ -90,20 +95,26 @@ impl Service {
     pub async fn store_receipts(&self) {
         loop {
             self.receipts.wake.notified().await;
-            let events = self.events.clone();
-            let batch = self.receipts.take();
-            let stored = self.store.write(move |tx| {
-                for ((chat, user), seq) in batch {
-                    if let Some(event) = mark_delivered(tx, chat, user, seq)? {
-                        announce(tx, &events, event);
-                    }
-                }
-                Ok::<_, Error>(())
-            });
-            if let Err(error) = stored.await {
-                // They are derived anew from the next message that is handed over.
-                tracing::warn!(%error, "delivered watermarks were not stored");
+            let batch: Vec<_> = self.receipts.take().into_iter().collect();
+            for chunk in batch.chunks(MAX_BATCH) {
+                self.store_batch(chunk.to_vec()).await;
             }
+        }
+    }
+
+    async fn store_batch(&self, batch: Vec<((ChatId, UserId), u64)>) {
+        let events = self.events.clone();
+        let stored = self.store.write(move |tx| {
+            for ((chat, user), seq) in batch {
+                if let Some(event) = mark_delivered(tx, chat, user, seq)? {
+                    announce(tx, &events, event);
+                }
+            }
+            Ok::<_, Error>(())
+        });
+        if let Err(error) = stored.await {
+            // They are derived anew from the next message that is handed over.
+            tracing::warn!(%error, "delivered watermarks were not stored");
         }
     }
 }
@@ -118,23 +129,28 @@ fn mark_delivered(
     if seq <= before.delivered {
         return Ok(None);
     }
-    let (Some(chat), Some(last)) = (tx.chat(chat)?, tx.message(chat, seq)?) else {
-        return Ok(None);
-    };
     tx.put_read_state(
         &user,
-        chat.id,
+        chat,
         ReadState {
             delivered: seq,
             ..before
         },
     )?;
-    let senders = chat.others(&user).cloned().collect();
-    Ok(Some(Event::MessageDelivered {
-        chat: chat.id,
-        message: last.id,
+    // Only who sent something hears of it: the newest of the others' messages, looked for as far back as a page goes.
+    let first = seq.saturating_sub(MAX_LOOK_BACK).max(before.delivered) + 1;
+    let mut newest = None;
+    for message in tx.messages(chat, first..seq + 1) {
+        let message = message?;
+        if message.sender != user {
+            newest = Some(message);
+        }
+    }
+    Ok(newest.map(|newest| Event::MessageDelivered {
+        chat,
+        message: newest.id,
         user,
-        senders,
+        sender: newest.sender,
     }))
 }
 
@@ -213,11 +229,11 @@ fn put_unread(
     state: ReadState,
 ) -> Result<UnreadChange, Error> {
     tx.put_read_state(user, chat, state)?;
-    let totals = tx.totals(user)?;
+    let total = tx.totals(user)?.unread;
     Ok(UnreadChange {
         user: user.clone(),
         chat,
         count: state.unread,
-        totals,
+        total,
     })
 }
