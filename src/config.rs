@@ -92,7 +92,7 @@ pub struct Network {
     #[arg(long, default_value_t = 512, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections_per_address: u32,
     /// Seconds that requests and sockets get to finish when the server stops
-    #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=14))]
+    #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=11))]
     pub shutdown_grace: u64,
 }
 

@@ -25,6 +25,7 @@ impl SendInput {
             content: Content::parse(content, self.message_type.as_deref(), self.media_url)?,
             parent: self
                 .parent_message_id
+                .filter(|id| !id.is_empty())
                 .map(|id| parse_id(&id, "parentMessageId"))
                 .transpose()?,
             client_id: self.client_message_id.or(key),

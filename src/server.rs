@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -21,7 +21,7 @@ use self::connections::{Connections, Counted};
 use self::dispatch::Dispatch;
 use self::tasks::Background;
 use crate::access::Access;
-use crate::api::{AdminKey, Api};
+use crate::api::{AdminKey, Api, remove_doomed};
 use crate::auth::{Expiry, Secret, SecretError, Strength, Verifier};
 use crate::chat::{self, Service};
 use crate::config::{Serve, TransportName};
@@ -112,25 +112,47 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the store (which takes long if the index must be rebuilt), loads the demo if asked to, and listens.
+    /// Takes the address, opens the store (which takes long if the index must be rebuilt), loads the demo if asked to,
+    /// and listens.
     pub async fn open(config: &Serve) -> Result<Self, Error> {
         let network = &config.network;
+        // What is cheap and can fail comes first: opening the store may mean rebuilding its index.
+        let asked = SocketAddr::new(network.host, network.port);
+        let socket = bind(asked).map_err(|source| Error::Listen {
+            address: asked,
+            source,
+        })?;
+        let admin_key = admin_key(config)?;
+        let secrets = secrets(config)?;
+        let secret = secrets.first().filter(|_| config.demo).cloned();
+        let verifier = verifier(config, secrets)?;
         let (store, writer) = open_store(config).await?;
         let (chat, events) = Service::new(store.clone(), rules(config));
+        let media = open_media(config, &chat).await?;
         let namespace = Namespace::new(realtime::NAMESPACE);
         let delivery = Delivery::new(chat.clone(), &namespace);
         let background = Background::start(store, writer, chat.clone(), delivery.run(events));
-        let secrets = secrets(config)?;
-        let demo = match secrets.first().filter(|_| config.demo) {
-            Some(secret) => Some(Demo::load(&chat, secret).await.map_err(Error::Demo)?),
+        let demo = match secret {
+            Some(secret) => Some(Demo::load(&chat, &secret).await.map_err(Error::Demo)?),
             None => None,
         };
-        let access = Arc::new(Access::new(verifier(config, secrets)?, chat.clone()));
+        let access = Arc::new(Access::new(verifier, chat.clone()));
         let realtime = Realtime::new(chat.clone(), Arc::clone(&access));
         let sockets = SocketIo::new(socketio_config(config), Io::of(&[namespace]), realtime);
         let engine = Engine::new(engine_config(config), sockets);
-        let api = open_api(config, chat.clone(), access)?;
-        let (listener, address) = listen(SocketAddr::new(network.host, network.port))?;
+        let api = Api {
+            chat: chat.clone(),
+            access,
+            media,
+            private_media: config.storage.private_media,
+            admin_key,
+            upload_slots: Semaphore::new(config.storage.max_uploads.into()),
+            upload_idle: Duration::from_secs(config.storage.upload_idle_timeout),
+        };
+        let (listener, address) = listen(socket).map_err(|source| Error::Listen {
+            address: asked,
+            source,
+        })?;
         let dispatch = Dispatch {
             api,
             engine,
@@ -166,18 +188,19 @@ impl Server {
     /// Serves until `shutdown` resolves, then drains and syncs; or until the store fails.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
         let tracker = TaskTracker::new();
-        let outcome = tokio::select! {
-            () = self.accept(&tracker) => Ok(()),
-            () = shutdown => Ok(()),
-            why = self.background.store_failed() => Err(Error::Failed(why)),
-        };
         let Self {
             listener,
             dispatch,
-            background,
+            mut background,
+            connections,
             grace,
             ..
         } = self;
+        let outcome = tokio::select! {
+            () = accept(&listener, &connections, &dispatch, &tracker) => Ok(()),
+            () = shutdown => Ok(()),
+            why = background.failed() => Err(Error::Failed(why)),
+        };
         drop(listener);
         tracing::info!("stopping");
         dispatch.stopping.cancel();
@@ -193,25 +216,38 @@ impl Server {
         tracing::info!("stopped");
         outcome
     }
+}
 
-    async fn accept(&self, tracker: &TaskTracker) {
-        loop {
-            let permit = self.connections.permit().await;
-            match self.listener.accept().await {
-                Ok((stream, peer)) => {
-                    let Some(counted) = self.connections.count(stream, peer, permit) else {
-                        continue;
-                    };
-                    tracker.spawn(serve_connection(Arc::clone(&self.dispatch), counted, peer));
+async fn accept(
+    listener: &TcpListener,
+    connections: &Connections,
+    dispatch: &Arc<Dispatch>,
+    tracker: &TaskTracker,
+) {
+    loop {
+        let permit = connections.permit().await;
+        match listener.accept().await {
+            Ok((stream, peer)) => match connections.count(stream, peer, permit) {
+                Ok(counted) => {
+                    tracker.spawn(serve_connection(Arc::clone(dispatch), counted, peer));
                 }
-                Err(error) => {
-                    // Usually no file descriptors: connections that close give some back.
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
+                Err(refused) => refuse(&refused),
+            },
+            Err(error) => {
+                // Usually no file descriptors: connections that close give some back.
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
     }
+}
+
+/// One connection too many from its address: told so if that needs no waiting, and closed.
+fn refuse(stream: &TcpStream) {
+    const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n\
+        Connection: close\r\nContent-Length: 84\r\n\r\n\
+        {\"success\":false,\"message\":\"Too many connections\",\"data\":null,\"error\":\"unavailable\"}";
+    let _ = stream.try_write(ANSWER);
 }
 
 /// One TCP connection: requests one after the other, until it closes, is upgraded, or the server stops.
@@ -257,35 +293,23 @@ async fn open_store(config: &Serve) -> Result<(Store, WriterThread), Error> {
     Ok(opening.await.map_err(|_| store::Error::Panicked)??)
 }
 
-fn open_api(config: &Serve, chat: Service, access: Arc<Access>) -> Result<Api, Error> {
-    let storage = &config.storage;
-    Ok(Api {
-        chat,
-        access,
-        media: open_media(config)?,
-        private_media: storage.private_media,
-        admin_key: admin_key(config)?,
-        upload_slots: Semaphore::new(storage.max_uploads.into()),
-        upload_idle: Duration::from_secs(storage.upload_idle_timeout),
-    })
+/// Takes the address and does not listen yet: whoever connects while the store is opening is refused, not kept waiting.
+fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A restart must not wait for the connections of the one before to fade away.
+    socket.set_reuseaddr(true)?;
+    socket.set_nodelay(true)?;
+    socket.bind(address)?;
+    Ok(socket)
 }
 
 /// The listener, and the address with the port that was picked.
-fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
-    let bind = || -> io::Result<(TcpListener, SocketAddr)> {
-        let socket = match address {
-            SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4()?,
-            SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6()?,
-        };
-        // A restart must not wait for the connections of the one before to fade away.
-        socket.set_reuseaddr(true)?;
-        socket.set_nodelay(true)?;
-        socket.bind(address)?;
-        let listener = socket.listen(BACKLOG)?;
-        let address = listener.local_addr()?;
-        Ok((listener, address))
-    };
-    bind().map_err(|source| Error::Listen { address, source })
+fn listen(socket: TcpSocket) -> io::Result<(TcpListener, SocketAddr)> {
+    let address = socket.local_addr()?;
+    Ok((socket.listen(BACKLOG)?, address))
 }
 
 fn rules(config: &Serve) -> chat::Options {
@@ -348,17 +372,26 @@ fn verifier(config: &Serve, secrets: Vec<Secret>) -> Result<Verifier, Error> {
     Ok(verifier)
 }
 
-fn open_media(config: &Serve) -> Result<Arc<Media>, Error> {
+/// Opens the media directory and removes the files whose messages were deleted just before a crash.
+async fn open_media(config: &Serve, chat: &Service) -> Result<Arc<Media>, Error> {
     let storage = &config.storage;
     let path = storage
         .media_path
         .clone()
         .unwrap_or_else(|| storage.data_dir.join("media"));
-    let media = Media::open(&path, storage.max_file_size).map_err(|source| Error::Media {
+    let refused = |source| Error::Media {
         path: path.display().to_string(),
         source,
-    })?;
-    Ok(Arc::new(media))
+    };
+    let media = Arc::new(Media::open(&path, storage.max_file_size).map_err(refused)?);
+    let doomed = chat
+        .doomed_files()
+        .await
+        .map_err(|error| refused(io::Error::other(error)))?;
+    for name in doomed {
+        remove_doomed(chat, &media, name).await;
+    }
+    Ok(media)
 }
 
 fn engine_config(config: &Serve) -> engineio::Config {

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::body::RequestBody;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use http_body_util::{BodyDataStream, BodyExt};
-use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode};
 
 use super::request;
 use super::response::Body;
 use super::{Api, Failure, token};
-use crate::chat::{Caller, Content, Error, NewMessage, Sent};
-use crate::id::ChatId;
+use crate::chat::{Caller, Content, Error, NewMessage, Sent, Service};
+use crate::id::{ChatId, MessageId};
 use crate::media::multipart::Form;
 use crate::media::{Kind, Media, MediaError, Stored};
 use crate::model::{Attachment, MessageKind};
@@ -22,7 +22,7 @@ impl Api {
     /// The random name is the key, unless the operator wants a participant's token as well.
     pub(super) async fn serve_upload(
         &self,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
         name: &str,
     ) -> Result<Response<Body>, Failure> {
         if self.private_media {
@@ -62,12 +62,39 @@ impl Api {
                 }
                 Err(error) => Err(error),
             };
-            if !sent.as_ref().is_ok_and(|sent| sent.is_new) {
-                remove_file(&media, &name).await;
+            match &sent {
+                // What became of the message is unknown: it may be there after a restart, and then it needs its file.
+                Ok(Sent { is_new: true, .. }) | Err(Error::Unavailable) => {}
+                Ok(_) | Err(_) => discard(&media, &name).await,
             }
             sent
         });
         Ok(sending.await.map_err(|_| Failure::internal())??)
+    }
+
+    /// Deletes a message and the file that only it showed. Goes on when the client goes away; what a crash leaves is removed at the
+    /// next start.
+    pub(super) async fn delete(&self, caller: Caller, id: MessageId) -> Result<(), Failure> {
+        let (service, media) = (self.chat.clone(), Arc::clone(&self.media));
+        let deleting = tokio::spawn(async move {
+            if let Some(file) = service.delete_message(&caller, id).await? {
+                remove_doomed(&service, &media, file).await;
+            }
+            Ok::<_, Error>(())
+        });
+        Ok(deleting.await.map_err(|_| Failure::internal())??)
+    }
+}
+
+/// Removes a file whose message is deleted. One that cannot be removed now is tried again at the next start.
+pub(crate) async fn remove_doomed(chat: &Service, media: &Media, name: String) {
+    let removed = media.remove(&name).await;
+    if let Err(error) = &removed {
+        tracing::warn!(%error, "the file of a deleted message was not removed");
+        return;
+    }
+    if let Err(error) = chat.file_removed(name).await {
+        tracing::warn!(%error, "a removed file was not forgotten");
     }
 }
 
@@ -92,16 +119,16 @@ fn received(form: Form) -> Result<Content, Error> {
     Content::received(kind, form.content, file)
 }
 
-/// A file that cannot be removed now is an orphan, not a failure of the caller.
-pub(super) async fn remove_file(media: &Media, name: &str) {
+/// A received file that no message shows, and that nobody was told of.
+async fn discard(media: &Media, name: &str) {
     if let Err(error) = media.remove(name).await {
-        tracing::warn!(%error, file = name, "a media file was not removed");
+        tracing::warn!(%error, "a file that was received for nothing was not removed");
     }
 }
 
 /// The pieces of a body as they come; one that stands still for `idle` has failed.
-pub(super) fn paced(
-    body: Incoming,
+pub(super) fn with_idle_limit(
+    body: RequestBody,
     idle: Duration,
 ) -> impl Stream<Item = Result<Bytes, Box<dyn std::error::Error + Send + Sync>>> {
     stream::unfold(Some(BodyDataStream::new(body)), move |body| async move {

@@ -33,14 +33,14 @@ impl Connections {
         Arc::clone(&self.free).acquire_owned().await.ok()
     }
 
-    /// Counts a connection; `None` when its address has too many, and the stream is closed. Loopback is a proxy, a test
+    /// Counts a connection; gives the stream back when its address has too many. Loopback is a proxy, a test
     /// or this machine's owner and has no limit of its own.
     pub(super) fn count<S>(
         &self,
         stream: S,
         peer: SocketAddr,
         permit: Option<OwnedSemaphorePermit>,
-    ) -> Option<Counted<S>> {
+    ) -> Result<Counted<S>, S> {
         let address = peer.ip().to_canonical();
         if !address.is_loopback() {
             let mut addresses = self
@@ -49,8 +49,8 @@ impl Connections {
                 .unwrap_or_else(PoisonError::into_inner);
             let count = addresses.entry(address).or_default();
             if *count >= self.per_address {
-                tracing::warn!(%address, "too many connections from one address");
-                return None;
+                tracing::debug!(%address, "too many connections from one address");
+                return Err(stream);
             }
             *count += 1;
         }
@@ -59,7 +59,7 @@ impl Connections {
             addresses: Arc::clone(&self.addresses),
             _permit: permit,
         };
-        Some(Counted {
+        Ok(Counted {
             stream,
             _place: place,
         })
@@ -148,11 +148,11 @@ mod tests {
         let count = async |peer| connections.count((), peer, connections.permit().await);
         let first = count(peer).await.unwrap();
         let _second = count(peer).await.unwrap();
-        assert!(count(peer).await.is_none());
+        assert!(count(peer).await.is_err());
         let _other = count(other).await.unwrap();
         assert_eq!(connections.free.available_permits(), 7);
         drop(first);
-        assert!(count(peer).await.is_some());
+        assert!(count(peer).await.is_ok());
     }
 
     #[tokio::test]
@@ -161,7 +161,7 @@ mod tests {
         for peer in ["127.0.0.1:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
             let peer: SocketAddr = peer.parse().unwrap();
             let held: Vec<_> = (0..3).map(|_| connections.count((), peer, None)).collect();
-            assert!(held.iter().all(Option::is_some));
+            assert!(held.iter().all(Result::is_ok));
         }
         assert!(connections.addresses.lock().unwrap().is_empty());
     }
