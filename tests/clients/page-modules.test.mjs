@@ -45,7 +45,7 @@ test('the backoff doubles up to ten seconds, with jitter around it', () => {
   assert.deepEqual([reconnectDelay(1, 0), reconnectDelay(1, 0.999)], [250, 750]);
 });
 
-describe('the page\'s client under Node, over long-polling', { timeout: 60_000 }, () => {
+describe('the page\'s client under Node, over long-polling', { timeout: 600_000 }, () => {
   let server;
   const sockets = [];
   before(async () => (server = await Server.start()));

@@ -10,7 +10,7 @@ import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 
 export const SECRET = 'the client tests sign their tokens with this';
-const READY_MS = 30_000;
+const READY_MS = 60_000;
 
 function binary() {
   const path = process.env.JIVCHAT_BIN;
