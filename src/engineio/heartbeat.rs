@@ -82,6 +82,13 @@ impl Heartbeat {
         }
     }
 
+    /// The PING was handed over only now: a client that polls late gets the full time for its PONG.
+    pub(super) fn ping_delivered(&mut self, now: Instant) {
+        if let Some(awaiting) = &mut self.awaiting {
+            awaiting.pong_due = awaiting.pong_due.max(now + self.timeout);
+        }
+    }
+
     /// For this long nothing was read from the client, so its PONG may be this much later. No more than that: a client that keeps us
     /// busy must not live without PONGs.
     pub(super) fn give_back(&mut self, spent: Duration) {
@@ -138,6 +145,16 @@ mod tests {
         heartbeat.give_back(Duration::from_millis(70));
         assert_eq!(heartbeat.beat(at(start, 569)), Beat::Idle(at(start, 570)));
         assert_eq!(heartbeat.beat(at(start, 570)), Beat::Missed);
+    }
+
+    #[test]
+    fn the_timeout_counts_from_the_delivery_of_a_late_ping() {
+        let start = Instant::now();
+        let mut heartbeat = Heartbeat::new(start, INTERVAL, TIMEOUT);
+        assert_eq!(heartbeat.beat(at(start, 300)), Beat::Ping);
+        heartbeat.ping_delivered(at(start, 480));
+        assert_eq!(heartbeat.beat(at(start, 679)), Beat::Idle(at(start, 680)));
+        assert_eq!(heartbeat.beat(at(start, 680)), Beat::Missed);
     }
 
     #[test]

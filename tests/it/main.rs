@@ -7,6 +7,7 @@
 
 mod architecture;
 mod chat;
+mod corpus;
 mod engineio;
 mod engineio_official;
 mod socketio;

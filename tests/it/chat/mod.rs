@@ -6,7 +6,10 @@ mod server;
 mod sockets;
 
 mod connecting;
+mod defects;
+mod durability;
 mod media;
+mod process;
 mod realtime;
 mod refusals;
 mod routes;

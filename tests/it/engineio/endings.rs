@@ -197,3 +197,20 @@ async fn shutdown_closes_everybody_and_refuses_newcomers() {
     assert_eq!(server.get(OPEN_POLLING).await.status, 503);
     assert_eq!(server.engine.sessions(), Counts::default());
 }
+
+#[tokio::test]
+async fn messages_do_not_replace_pongs() {
+    let server = Server::engine_echo(official()).await;
+    let mut ws = server.websocket().await;
+    loop {
+        ws.send("4busy").await;
+        match ws.next().await {
+            Next::Text(text) => assert!(matches!(text.as_str(), "2" | "4busy"), "{text}"),
+            end => {
+                assert_eq!(end, Next::Closed(1005));
+                break;
+            }
+        }
+    }
+    assert_eq!(server.closes(CloseReason::HeartbeatMissed), 1);
+}

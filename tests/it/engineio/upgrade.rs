@@ -79,9 +79,9 @@ async fn polls_are_released_again_and_again_but_not_in_a_tight_loop() {
         poller.expect_get(200, "6").await;
     }
     assert!(start.elapsed() >= Duration::from_millis(200));
-    let mut held = poller.held_get().await;
     ws.send("5").await;
-    assert_eq!(held.answer().await.body, "6");
+    ws.send("4hello").await;
+    ws.expect("4hello").await;
     assert_eq!(poller.get().await.body, refusal(3));
     assert_eq!(poller.post("4a").await.body, refusal(3));
 }
@@ -152,4 +152,26 @@ async fn the_probe_ends_with_its_session() {
     ws.expect("3probe").await;
     poller.expect_post("1", 200).await;
     assert_eq!(ws.next().await, Next::Closed(1005));
+}
+
+#[tokio::test]
+async fn the_poll_held_at_the_end_is_released_and_one_that_overtook_it_is_refused() {
+    let server = echo().await;
+    let poller = server.poller().await;
+    let mut held = poller.held_get().await;
+    sleep(Duration::from_millis(50)).await;
+    let mut ws = poller.upgrade().await;
+    ws.send("5").await;
+    assert_eq!(held.answer().await.body, "6");
+
+    let poller = server.poller().await;
+    let mut ws = poller.upgrade().await;
+    let mut held = poller.held_get().await;
+    sleep(Duration::from_millis(50)).await;
+    ws.send("2probe").await;
+    ws.send("5").await;
+    assert_eq!(held.answer().await.body, refusal(3));
+    ws.expect("3probe").await;
+    ws.send("4hello").await;
+    ws.expect("4hello").await;
 }
