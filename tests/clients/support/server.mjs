@@ -75,7 +75,18 @@ export class Server {
   async kill(signal = 'SIGTERM') {
     if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
     this.#process.kill(signal);
+    // A suspended process would not hear of it.
+    this.#process.kill('SIGCONT');
     await this.exited;
+  }
+
+  /** From here to `wake` the process does nothing, while its connections stay open. */
+  suspend() {
+    this.#process.kill('SIGSTOP');
+  }
+
+  wake() {
+    this.#process.kill('SIGCONT');
   }
 
   /** The same server, with the same data, on the same port again. */
