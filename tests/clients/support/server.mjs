@@ -52,6 +52,9 @@ export class Server {
   async #spawn(port) {
     this.#process = spawn(binary(), ['serve', '--port', String(port), ...this.#args], { stdio: ['ignore', 'ignore', 'pipe'] });
     this.exited = once(this.#process, 'exit');
+    const child = this.#process;
+    // A test run that breaks off takes its servers with it.
+    process.once('exit', () => child.kill('SIGKILL'));
     this.url = await this.#listening();
     this.port = Number(new URL(this.url).port);
   }
