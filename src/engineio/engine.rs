@@ -95,7 +95,11 @@ impl<H: Handler> Engine<H> {
     }
 
     /// Answers a request that [`matches`](Self::matches). The peer's address is taken from a [`SocketAddr`] extension, if there is
-    /// one. For websockets, the connection must be served with upgrades enabled.
+    /// one.
+    ///
+    /// The connection must be served with upgrades enabled, and without half-closed reads (hyper's default): a client that hangs up must
+    /// cancel this future, because that is how a session learns that its poll is gone. Time limits on request heads are the caller's;
+    /// bodies have [`Config::body_deadline`].
     pub async fn handle(&self, mut request: Request<Incoming>) -> Response<Body> {
         let upgrade = hyper::upgrade::on(&mut request);
         let (parts, body) = request.into_parts();

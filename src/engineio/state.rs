@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use super::close::CloseReason;
 use super::config::{Config, Transport};
 use super::handshake::{Handshake, Sid};
-use super::heartbeat::{Beat, Heartbeat};
+use super::heartbeat::{Beat, Client, Heartbeat};
 use super::outbox::Outbox;
 use super::packet::{Frame, Message};
 use super::websocket::WebSocket;
@@ -382,10 +382,15 @@ impl State {
             self.end(CloseReason::DeadlinePassed, None);
             return Tick::Closed;
         }
-        let beat = match self.heartbeat.beat(now) {
+        let client = if self.requests.get || self.transport == Transport::WebSocket {
+            Client::Connected
+        } else {
+            Client::Away
+        };
+        let beat = match self.heartbeat.beat(now, client) {
             Beat::Ping => {
                 self.outbox.push_control(Frame::PING);
-                self.heartbeat.beat(now)
+                self.heartbeat.beat(now, client)
             }
             beat => beat,
         };
