@@ -6,6 +6,7 @@ mod rest;
 mod server;
 mod sockets;
 
+mod commands;
 mod connecting;
 mod defects;
 mod durability;
