@@ -1,19 +1,23 @@
 //! The chat from outside: the server runs in this process on a free port, and clients speak raw HTTP/1.1 and raw
 //! Socket.IO text to it, so that a mistake in the server's own codecs cannot hide itself.
 
+mod process;
 mod rest;
 mod server;
 mod sockets;
 
+mod commands;
 mod connecting;
 mod defects;
 mod durability;
+mod http;
 mod media;
-mod process;
+mod paging;
 mod realtime;
 mod refusals;
 mod routes;
 mod scenarios;
+mod sending;
 
 use std::time::Duration;
 

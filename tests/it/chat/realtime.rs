@@ -176,6 +176,18 @@ async fn typing_is_seen_by_the_others_who_have_the_chat_open() {
     }
 }
 
+/// The one test that takes its time: ten seconds, beside the others.
+#[tokio::test]
+async fn typing_that_is_not_renewed_stops_by_itself() {
+    let mut pair = Pair::start(&[]).await;
+    pair.of_asha.call("join-chat", &json!(pair.chat)).await;
+    let typing = json!({ "chatId": pair.chat, "isTyping": true });
+    pair.of_rohan.call("typing", &typing).await;
+    assert_eq!(pair.of_asha.event("typing").await["isTyping"], true);
+    let stopped = json!({ "userId": "rohan", "isTyping": false, "chatId": pair.chat });
+    assert_eq!(pair.of_asha.event("typing").await, stopped);
+}
+
 #[tokio::test]
 async fn rooms_are_joined_by_chat_id_in_any_form_and_left_again() {
     let mut pair = Pair::start(&[]).await;
