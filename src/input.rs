@@ -5,6 +5,9 @@ use serde::Deserialize;
 use crate::chat::{Content, Error, NewMessage};
 use crate::id::ChatId;
 
+/// What is said of a body or a payload that is JSON and not what was expected.
+pub const WRONG_FIELD: &str = "A field is missing or has the wrong type";
+
 /// The body of `POST /:chatId/send` and the payload of `sendMessage`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -10,6 +10,7 @@ use hyper::{Request, StatusCode};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::Failure;
+use crate::input::WRONG_FIELD;
 
 /// Largest JSON body, in bytes.
 const MAX_BODY: usize = 256 * 1024;
@@ -62,9 +63,7 @@ fn read<T: DeserializeOwned>(
     let refused = |error: serde_json::Error| {
         if error.is_data() {
             tracing::debug!(%error, "a request body is not of the expected form");
-            return Failure::invalid_request(
-                "A field of the request body is missing or has the wrong type",
-            );
+            return Failure::invalid_request(WRONG_FIELD);
         }
         Failure::new(
             StatusCode::BAD_REQUEST,

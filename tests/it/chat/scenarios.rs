@@ -208,11 +208,7 @@ impl World {
             Edge::Rest => self.over_rest(scenario, &payload).await,
             Edge::Socket => self.over_socket(scenario, &payload).await,
         };
-        let (error, mut message, data) = answer;
-        if error == "invalid_request" && message.as_str().unwrap().contains("expected form") {
-            // A body and a payload are described each in its own words.
-            message = Value::Null;
-        }
+        let (error, message, data) = answer;
         let stored = match (scenario.act, error.as_str()) {
             (Act::Send, "") => self.stored_twin(&payload, &data).await,
             _ => Value::Null,
