@@ -12,6 +12,10 @@ import { promisify } from 'node:util';
 export const SECRET = 'the client tests sign their tokens with this';
 const READY_MS = 60_000;
 
+/** A test run that breaks off takes its servers with it. */
+const running = new Set();
+process.once('exit', () => running.forEach((server) => server.kill('SIGKILL')));
+
 function binary() {
   const path = process.env.JIVCHAT_BIN;
   if (!path) throw new Error('JIVCHAT_BIN must name the built server; tests/run sets it');
@@ -53,8 +57,8 @@ export class Server {
     this.#process = spawn(binary(), ['serve', '--port', String(port), ...this.#args], { stdio: ['ignore', 'ignore', 'pipe'] });
     this.exited = once(this.#process, 'exit');
     const child = this.#process;
-    // A test run that breaks off takes its servers with it.
-    process.once('exit', () => child.kill('SIGKILL'));
+    running.add(child);
+    child.once('exit', () => running.delete(child));
     this.url = await this.#listening();
     this.port = Number(new URL(this.url).port);
   }
