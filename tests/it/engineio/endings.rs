@@ -72,7 +72,7 @@ async fn a_running_handler_is_not_cancelled_and_nothing_starts_after_it() {
     let session = sessions.recv().await.unwrap();
     ws.send("4block").await;
     ws.send("4never").await;
-    sleep(Duration::from_millis(20)).await;
+    ws.expect("4blocking").await;
     assert!(session.close(CloseReason::ServerClosed));
     assert!(!session.close(CloseReason::TokenExpired));
     // The client learns at once, the handler finishes in its own time.
@@ -90,6 +90,7 @@ async fn writes_and_pings_go_on_while_a_handler_runs() {
     let mut ws = server.websocket().await;
     let session = sessions.recv().await.unwrap();
     ws.send("4block").await;
+    ws.expect("4blocking").await;
     session.send(&[Frame::message("meanwhile")]);
     assert_eq!(ws.next().await, Next::Text("4meanwhile".to_owned()));
     assert_eq!(ws.next().await, Next::Text("2".to_owned()));
@@ -153,12 +154,26 @@ async fn a_held_poll_learns_of_a_missed_heartbeat() {
 }
 
 #[tokio::test]
-async fn unsolicited_pongs_neither_help_nor_harm() {
-    let server = Server::engine_echo(official()).await;
+async fn unsolicited_pongs_do_no_harm() {
+    let server = Server::engine_echo(patient()).await;
     let mut ws = server.websocket().await;
     for _ in 0..10_000 {
         ws.send("3").await;
     }
+    ws.send("4hello").await;
+    ws.expect("4hello").await;
+}
+
+#[tokio::test]
+async fn unsolicited_pongs_do_not_count() {
+    let config = Config {
+        ping_interval: Duration::from_secs(1),
+        ping_timeout: Duration::from_millis(100),
+        ..patient()
+    };
+    let server = Server::engine_echo(config).await;
+    let mut ws = server.websocket().await;
+    ws.send("3").await;
     assert_eq!(ws.next().await, Next::Text("2".to_owned()));
     assert_eq!(ws.next().await, Next::Closed(1005));
     assert_eq!(server.closes(CloseReason::HeartbeatMissed), 1);
