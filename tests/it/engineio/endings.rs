@@ -86,7 +86,12 @@ async fn a_running_handler_is_not_cancelled_and_nothing_starts_after_it() {
 
 #[tokio::test]
 async fn writes_and_pings_go_on_while_a_handler_runs() {
-    let (server, _events, mut sessions) = recording_sessions(official()).await;
+    let config = Config {
+        ping_interval: Duration::from_millis(200),
+        ping_timeout: Duration::from_secs(1),
+        ..patient()
+    };
+    let (server, _events, mut sessions) = recording_sessions(config).await;
     let mut ws = server.websocket().await;
     let session = sessions.recv().await.unwrap();
     ws.send("4block").await;
@@ -95,7 +100,7 @@ async fn writes_and_pings_go_on_while_a_handler_runs() {
     assert_eq!(ws.next().await, Next::Text("4meanwhile".to_owned()));
     assert_eq!(ws.next().await, Next::Text("2".to_owned()));
     ws.send("3").await;
-    sleep(Duration::from_millis(300)).await;
+    sleep(Duration::from_millis(1300)).await;
     // The PONG could not be read before; that is not the client's fault.
     server.engine.handler().release.notify_one();
     ws.send("4who").await;
