@@ -40,7 +40,7 @@ pub enum Command {
 /// Flags of the server.
 #[derive(Debug, Clone, Args)]
 pub struct Serve {
-    /// Try it out: loopback only unless --host is given, demo users and pets, tokens printed, a chat page at /
+    /// Try it out: demo users and pets, tokens printed, a chat page at /. Everybody who reaches the page can be any demo user: keep it on loopback
     #[arg(long)]
     pub demo: bool,
 
@@ -138,7 +138,7 @@ pub struct Admin {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Storage")]
 pub struct Storage {
-    /// Directory of the journal, the index and, unless --jwt-secret is given, the secret
+    /// Directory of the journal, the index and, unless told otherwise, the media and the token secret
     #[arg(long, default_value = "./data", value_name = "DIR")]
     pub data_dir: PathBuf,
     /// Page cache of the index, in MiB; the process uses two to three times as much under load

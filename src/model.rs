@@ -35,7 +35,7 @@ pub struct User {
     pub id: UserId,
     /// Display name.
     pub name: String,
-    /// E-mail address, shown to chat partners as the seed does.
+    /// E-mail address, shown to chat partners.
     pub email: Option<String>,
     /// Path or URL of the avatar.
     pub picture: Option<String>,

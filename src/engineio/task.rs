@@ -160,7 +160,11 @@ impl<H: Handler> Life<H> {
         };
         match packet {
             Packet::Message(message) => self.dispatch(state, message).await,
-            Packet::Pong => self.shared().lock().heartbeat.pong(Instant::now()),
+            Packet::Pong => {
+                self.shared().lock().heartbeat.pong(Instant::now());
+                // The next PING may be due before the PONG would have been.
+                self.shared().output.notify_one();
+            }
             Packet::Upgrade | Packet::Ignored => {}
             Packet::Close => return Err(CloseReason::ClientClosed),
             // Only the server sends PINGs.

@@ -1,4 +1,4 @@
-//! Every route of the API as the seed shows it: status, sentence, shape. Who is refused is another file's matter.
+//! Every route of the API as it is documented: status, sentence, shape. Who is refused is another file's matter.
 
 use serde_json::{Value, json};
 
@@ -41,7 +41,7 @@ const MESSAGE: [&str; 15] = [
 ];
 
 #[tokio::test]
-async fn a_pet_inquiry_has_the_seeds_shape() {
+async fn a_pet_inquiry_has_the_documented_shape() {
     let server = TestServer::start(&["--demo"]).await;
     let buyer = server.user("buyer").await;
     let body = json!({ "participantId": "user-kabir", "petId": "pet-beagle" });
@@ -184,7 +184,7 @@ async fn which_chat_is_opened_follows_from_what_is_named() {
 }
 
 #[tokio::test]
-async fn a_message_has_the_seeds_shape_everywhere() {
+async fn a_message_has_the_documented_shape_everywhere() {
     let server = TestServer::start(&[]).await;
     let (asha, rohan) = (server.user("asha").await, server.user("rohan").await);
     let chat = rohan.chat_with(&asha).await;

@@ -26,7 +26,7 @@ enum Act {
 /// without a `chatId`, `<chat>` is meant.
 const TABLE: &str = r#"
 a text                             | buyer send    | {"content":"Hello!"}                                                        | ok
-a text as the seed sends it        | buyer send    | {"content":"नमस्ते 🐶","messageType":"text","mediaUrl":null,"parentMessageId":null} | ok
+a text with its optional fields    | buyer send    | {"content":"नमस्ते 🐶","messageType":"text","mediaUrl":null,"parentMessageId":null} | ok
 an empty mediaUrl                  | buyer send    | {"content":"a","mediaUrl":""}                                               | ok
 unknown fields                     | buyer send    | {"content":"b","color":{"r":1}}                                             | ok
 markup and control characters      | buyer send    | {"content":"<script>alert(1)</script>\u0000\u001f\u2028\""}                  | ok

@@ -67,7 +67,10 @@ impl Handler for Recorder {
         let Message::Text(text) = message else { return };
         match text.as_str() {
             "panic" => panic!("as asked"),
-            "block" => self.release.notified().await,
+            "block" => {
+                session.send(&[Frame::message("blocking")]);
+                self.release.notified().await;
+            }
             "close" => {
                 session.send(&[Frame::message("last")]);
                 session.close(CloseReason::ServerClosed);
