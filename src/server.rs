@@ -30,7 +30,7 @@ use crate::engineio::{self, Engine, Transports};
 use crate::limits::Rate;
 use crate::media::Media;
 use crate::realtime::{self, Delivery, Realtime};
-use crate::socketio::{self, Io, Namespace, SocketIo};
+use crate::socketio::{self, Io, Namespace, RecoveryConfig, SocketIo};
 use crate::store::{self, Store, WriterThread};
 use crate::web::Demo;
 
@@ -129,7 +129,7 @@ impl Server {
         let (store, writer) = open_store(config).await?;
         let (chat, events) = Service::new(store.clone(), rules(config));
         let media = open_media(config, &chat).await?;
-        let namespace = Namespace::new(realtime::NAMESPACE);
+        let namespace = namespace(config);
         let delivery = Delivery::new(chat.clone(), &namespace);
         let background = Background::start(store, writer, chat.clone(), delivery.run(events));
         let demo = match secret {
@@ -396,26 +396,58 @@ async fn open_media(config: &Serve, chat: &Service) -> Result<Arc<Media>, Error>
 
 fn engine_config(config: &Serve) -> engineio::Config {
     let protocol = &config.protocol;
+    let rate = |limit| if config.rules.no_rate_limit { 0 } else { limit };
     engineio::Config {
         path: "/socket.io".to_owned(),
         ping_interval: Duration::from_millis(protocol.ping_interval),
         ping_timeout: Duration::from_millis(protocol.ping_timeout),
         upgrade_timeout: Duration::from_millis(protocol.upgrade_timeout),
+        body_deadline: Duration::from_millis(protocol.body_timeout),
         max_payload: protocol.max_payload as usize,
         transports: Transports {
             polling: protocol.transports.contains(&TransportName::Polling),
             websocket: protocol.transports.contains(&TransportName::Websocket),
         },
         max_sessions: config.network.max_connections as usize,
+        max_sessions_per_address: protocol.max_sessions_per_address as usize,
+        max_unaccepted: protocol.max_unauthenticated as usize,
+        max_messages_per_second: rate(protocol.max_events_per_second),
+        max_bytes_per_second: rate(protocol.max_bytes_per_second),
+        max_packets_per_post: protocol.max_packets_per_post as usize,
+        max_fragments: protocol.max_fragments as usize,
+        max_outbound_packets: protocol.max_outbound_packets as usize,
+        max_outbound_bytes: protocol.max_outbound_bytes as usize,
         kept_headers: vec![hyper::header::AUTHORIZATION],
         shutdown_jitter: Duration::from_secs(1),
         ..engineio::Config::default()
     }
 }
 
+fn namespace(config: &Serve) -> Namespace {
+    let protocol = &config.protocol;
+    if protocol.recovery_window == 0 {
+        return Namespace::new(realtime::NAMESPACE);
+    }
+    let recovery = RecoveryConfig {
+        window: Duration::from_secs(protocol.recovery_window),
+        detection: Duration::from_millis(protocol.ping_interval + protocol.ping_timeout),
+        max_events: protocol.recovery_max_events as usize,
+        max_bytes: protocol.recovery_max_bytes as usize,
+        max_sockets: protocol.recovery_max_sockets as usize,
+        max_missed: protocol.recovery_max_missed as usize,
+    };
+    Namespace::with_recovery(realtime::NAMESPACE, recovery)
+}
+
 fn socketio_config(config: &Serve) -> socketio::Config {
+    let protocol = &config.protocol;
     socketio::Config {
-        connect_timeout: Duration::from_millis(config.protocol.connect_timeout),
-        ..socketio::Config::default()
+        connect_timeout: Duration::from_millis(protocol.connect_timeout),
+        attachment_timeout: Duration::from_millis(protocol.attachment_timeout),
+        max_attachments: protocol.max_attachments as usize,
+        max_attachment_bytes: protocol.max_payload as usize,
+        max_namespace_bytes: protocol.max_namespace_length as usize,
+        max_event_name_bytes: protocol.max_event_name_length as usize,
+        max_json_depth: protocol.max_json_depth as usize,
     }
 }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -23,6 +24,9 @@ pub(super) struct Gone;
 pub(super) struct Client {
     stream: WebSocketStream<TcpStream>,
     pub(super) id: String,
+    /// By what it can come back: what the server said, and the last event's offset.
+    pub(super) pid: Option<String>,
+    pub(super) offset: Option<String>,
     next_ack: u64,
     waiting: VecDeque<(String, Value)>,
 }
@@ -52,6 +56,8 @@ impl Client {
         let mut client = Self {
             stream,
             id: String::new(),
+            pid: None,
+            offset: None,
             next_ack: 0,
             waiting: VecDeque::new(),
         };
@@ -59,14 +65,30 @@ impl Client {
         assert!(open.starts_with("0{\"sid\":"), "{open}");
         let auth = auth.map_or(String::new(), Value::to_string);
         client.raw(&format!("40{auth}")).await;
-        let reply = client.frame().await.unwrap();
+        // What a recovered client missed comes before the reply.
+        let reply = loop {
+            let frame = client.frame().await.unwrap();
+            if frame.starts_with("40") || frame.starts_with("44") {
+                break frame;
+            }
+            client.keep(&frame);
+        };
         let payload: Value = serde_json::from_str(&reply[2..]).unwrap();
-        match &reply[..2] {
-            "40" => client.id = text(&payload["sid"]),
-            "44" => return Err(payload),
-            _ => panic!("neither connected nor refused: {reply}"),
+        if reply.starts_with("44") {
+            return Err(payload);
         }
+        client.id = text(&payload["sid"]);
+        client.pid = payload["pid"].as_str().map(str::to_owned);
         Ok(client)
+    }
+
+    /// The `auth` of somebody who claims to be this client.
+    pub(super) fn claim(&self, who: &Rest) -> Value {
+        let mut auth = json!({ "pid": self.pid, "token": who.token });
+        if let Some(offset) = &self.offset {
+            auth["offset"] = json!(offset);
+        }
+        auth
     }
 
     /// Sends a text frame as it is.
@@ -165,6 +187,12 @@ impl Client {
         events
     }
 
+    /// Loses the connection without a word, and waits until the server has given it up, too.
+    pub(super) async fn drop_connection(&mut self) {
+        let _ = self.stream.get_mut().shutdown().await;
+        self.ended().await;
+    }
+
     /// Ends the connection and waits until the server has heard of it.
     pub(super) async fn leave(mut self) {
         let _ = self.stream.close(None).await;
@@ -176,6 +204,9 @@ impl Client {
         let arguments = arguments.unwrap_or_else(|| panic!("no event: {frame}"));
         let event: Vec<Value> = serde_json::from_str(arguments).unwrap();
         let payload = event.get(1).cloned().unwrap_or(Value::Null);
+        if let Some(offset) = event.get(2) {
+            self.offset = Some(text(offset));
+        }
         self.waiting.push_back((text(&event[0]), payload));
     }
 
@@ -226,6 +257,13 @@ impl Poller {
         let post = post.body("text/plain;charset=UTF-8", payload.as_bytes());
         let answer = post.answer().await;
         assert_eq!((answer.status, &*answer.body), (200, &b"ok"[..]));
+    }
+
+    /// Sends a payload that may be refused; the status of the answer.
+    pub(super) async fn status_of(&self, payload: &str) -> u16 {
+        let post = self.rest.ask("POST", &self.path);
+        let post = post.body("text/plain;charset=UTF-8", payload.as_bytes());
+        post.answer().await.status
     }
 
     /// The next packet that is no heartbeat.

@@ -2,6 +2,7 @@
 
 mod endings;
 mod http;
+mod limits;
 mod posts;
 mod refusals;
 mod slow_consumers;
