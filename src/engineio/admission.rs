@@ -212,22 +212,22 @@ impl Drop for Slot {
 mod tests {
     use super::*;
 
-    fn admission(config: Config) -> Arc<Admission> {
-        Arc::new(Admission::new(&config))
+    fn admission(config: &Config) -> Arc<Admission> {
+        Arc::new(Admission::new(config))
     }
 
-    fn peer(address: &str) -> Option<SocketAddr> {
-        Some(address.parse().unwrap())
+    fn peer(address: &str) -> SocketAddr {
+        address.parse().unwrap()
     }
 
     #[test]
     fn an_address_has_its_share_and_gives_it_back() {
-        let admission = admission(Config {
+        let admission = admission(&Config {
             max_sessions_per_address: 2,
             max_sessions: 6,
             ..Config::default()
         });
-        let reserve = |address| admission.reserve(Transport::Polling, peer(address));
+        let reserve = |address| admission.reserve(Transport::Polling, Some(peer(address)));
         let mut one = reserve("192.0.2.1:1").unwrap();
         let two = reserve("192.0.2.1:2").unwrap();
         // The same address, written as IPv6.
