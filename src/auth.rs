@@ -97,6 +97,11 @@ impl Verifier {
         }
     }
 
+    /// Seconds granted after `exp` and before `nbf`.
+    pub fn leeway(&self) -> u64 {
+        self.leeway
+    }
+
     /// Checks a token as of now.
     pub fn verify(&self, token: &str) -> Result<Claims, AuthError> {
         self.verify_at(token, now())

@@ -153,6 +153,9 @@ pub struct Storage {
     /// Uploads at once; past it 503 with Retry-After
     #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub max_uploads: u16,
+    /// Uploads of one user at once; past it 503 with Retry-After
+    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub max_uploads_per_user: u16,
     /// Seconds an upload may stand still; past it it is dropped
     #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub upload_idle_timeout: u64,

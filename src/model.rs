@@ -164,6 +164,8 @@ pub struct Attachment {
     pub mime: String,
     /// Bytes.
     pub size: u64,
+    /// CRC-32 of the bytes.
+    pub crc32: u32,
     /// Pixels, where known.
     pub width: Option<u32>,
     /// Pixels, where known.

@@ -555,6 +555,7 @@ async fn a_file_goes_with_the_last_message_that_shows_it() {
         name: "f.jpg".to_owned(),
         mime: "image/jpeg".to_owned(),
         size: 3,
+        crc32: 0,
         width: None,
         height: None,
     };
