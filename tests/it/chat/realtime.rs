@@ -257,6 +257,12 @@ async fn reading_is_told_to_all_and_counted_down_for_the_reader() {
     assert_eq!(statuses[..2], ["read", "read"]);
     assert_ne!(statuses[2], "read");
 
+    let elsewhere = pair.asha.chat_with(&pair.server.user("meera").await).await;
+    let foreign = pair.asha.says(&elsewhere, "not of this chat").await;
+    let wrong = json!({ "chatId": pair.chat, "messageId": foreign["_id"] });
+    let ack = pair.of_asha.call("markAsRead", &wrong).await;
+    assert_eq!(ack["error"], "message_not_found");
+
     // Backwards is no news.
     let back = json!({ "chatId": pair.chat, "messageId": ids[0] });
     assert_eq!(
@@ -296,6 +302,7 @@ async fn changes_over_rest_are_heard_by_sockets() {
         }
     }
     let meera = pair.server.user("meera").await;
+    let mut of_meera = Client::connect(&pair.server, &meera).await;
     let chat = meera
         .post("/api/chat/create", &json!({ "participantId": "asha" }))
         .await
@@ -310,6 +317,11 @@ async fn changes_over_rest_are_heard_by_sockets() {
     assert!(
         named(&heard, "newChat").is_empty(),
         "a chat that was there is no news"
+    );
+    let heard = of_meera.until_hears("end").await;
+    assert!(
+        named(&heard, "newChat").is_empty(),
+        "nor is it to its opener"
     );
 }
 
