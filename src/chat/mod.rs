@@ -39,7 +39,7 @@ use crate::store::{Store, Transaction};
 /// Events that may wait for delivery; past it the writer waits.
 pub const EVENT_QUEUE: usize = 4096;
 
-/// `online` costs a write; a client has no reason to say it more often.
+/// `online` costs a write and a word to every contact; a client has no reason to say it more often.
 const GREETING_RATE: Rate = Rate {
     per_minute: 12,
     burst: 5,

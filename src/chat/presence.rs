@@ -71,10 +71,11 @@ impl Service {
         }
     }
 
-    /// The user says `online`, which their socket has said already: refreshes `lastSeen`, and not too often.
+    /// The user says `online`: refreshes `lastSeen` and tells the others again. Said too often it changes nothing.
     pub async fn say_online(&self, user: &UserId) {
         if self.greeting.take(user, Instant::now()).is_ok() {
             self.touch(user).await;
+            self.tell_contacts(user).await;
         }
     }
 

@@ -202,9 +202,9 @@ mod tests {
         assert!(connections.addresses.lock().unwrap().is_empty());
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_reader_that_never_reads_is_given_up() {
-        let connections = Connections::new(10, 1, Duration::from_secs(30));
+        let connections = Connections::new(10, 1, Duration::from_millis(1));
         let (ours, _theirs) = tokio::io::duplex(8);
         let mut counted = connections
             .count(ours, "127.0.0.1:1".parse().unwrap(), None)
