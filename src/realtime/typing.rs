@@ -26,7 +26,12 @@ impl Typing {
         let (service, user, timers) = (chat.clone(), user.clone(), Arc::clone(&self.timers));
         let mut known = self.timers.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MAX_CHATS && !known.contains_key(&id) {
-            return;
+            // The others have been told already, so one has to make room: nobody may be left typing for ever.
+            let evicted = known.keys().next().copied();
+            if let Some((evicted, timer)) = evicted.and_then(|id| known.remove_entry(&id)) {
+                timer.abort();
+                service.announce_typing(&user, evicted, false);
+            }
         }
         let timer = tokio::spawn(async move {
             tokio::time::sleep(TYPING_TIMEOUT).await;
