@@ -189,6 +189,28 @@ async fn typing_that_is_not_renewed_stops_by_itself() {
 }
 
 #[tokio::test]
+async fn nobody_is_left_typing_in_however_many_chats() {
+    let server = TestServer::start(&[]).await;
+    let rohan = server.user("rohan").await;
+    let mut typist = Client::connect(&server, &rohan).await;
+    let mut others = Vec::new();
+    for number in 0..12 {
+        let other = server.user(&format!("other-{number}")).await;
+        let chat = rohan.chat_with(&other).await;
+        let mut socket = Client::connect(&server, &other).await;
+        socket.call("join-chat", &json!(chat)).await;
+        let typing = json!({ "chatId": chat, "isTyping": true });
+        typist.call("typing", &typing).await;
+        assert_eq!(socket.event("typing").await["isTyping"], true);
+        others.push(socket);
+    }
+    typist.leave().await;
+    for socket in &mut others {
+        assert_eq!(socket.event("typing").await["isTyping"], false);
+    }
+}
+
+#[tokio::test]
 async fn rooms_are_joined_by_chat_id_in_any_form_and_left_again() {
     let mut pair = Pair::start(&[]).await;
     let by_object = json!({ "chatId": pair.chat });
