@@ -173,6 +173,11 @@ pub struct BaseStart {
 }
 
 impl BaseStart {
+    /// The first commit for which the base does not stand.
+    pub fn first_commit(&self) -> u64 {
+        self.first_commit
+    }
+
     /// The first position after everything that the base stands for.
     pub fn position(&self) -> Position {
         Position {
