@@ -72,7 +72,7 @@ pub struct Serve {
 #[command(next_help_heading = "Network")]
 pub struct Network {
     /// Address to listen on; 0.0.0.0 for all
-    #[arg(long, env = "HOST", default_value = "127.0.0.1")]
+    #[arg(long, default_value = "127.0.0.1")]
     pub host: IpAddr,
     /// Port to listen on; 0 picks a free one, which is printed
     #[arg(long, env = "PORT", default_value_t = 3010)]
@@ -126,7 +126,7 @@ pub struct Tokens {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Admin")]
 pub struct Admin {
-    /// Key of the admin API, at least 16 bytes; without one there is no admin API. Prefer the file: flags are visible to other users
+    /// Key of the admin API, 16 bytes or more; without one there is no admin API. Prefer the file: flags are visible to other users
     #[arg(long, env = "ADMIN_KEY", hide_env_values = true, value_name = "KEY")]
     pub admin_key: Option<String>,
     /// File that holds the key of the admin API
@@ -274,7 +274,7 @@ pub struct Token {
 #[derive(Debug, Clone, Args)]
 pub struct Healthcheck {
     /// Address of the server
-    #[arg(long, env = "HOST", default_value = "127.0.0.1")]
+    #[arg(long, default_value = "127.0.0.1")]
     pub host: IpAddr,
     /// Port of the server
     #[arg(long, env = "PORT", default_value_t = 3010)]

@@ -5,7 +5,7 @@ use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Keys are swept once the table has grown past this many.
+/// Keys are swept when the table has doubled since the last time, and never below this many.
 const SWEEP_ABOVE: usize = 10_000;
 
 /// `per_minute` on average, and up to `burst` at once.
@@ -22,15 +22,25 @@ pub struct Rate {
 pub struct Limiter<K> {
     rate: Rate,
     /// When each key's bucket will be empty again.
-    arrivals: Mutex<HashMap<K, Instant>>,
+    arrivals: Mutex<Arrivals<K>>,
+}
+
+#[derive(Debug)]
+struct Arrivals<K> {
+    empty_at: HashMap<K, Instant>,
+    sweep_above: usize,
 }
 
 impl<K: Hash + Eq + Clone> Limiter<K> {
     /// A limiter with every bucket empty.
     pub fn new(rate: Rate) -> Self {
+        let arrivals = Arrivals {
+            empty_at: HashMap::new(),
+            sweep_above: SWEEP_ABOVE,
+        };
         Self {
             rate,
-            arrivals: Mutex::default(),
+            arrivals: Mutex::new(arrivals),
         }
     }
 
@@ -42,15 +52,16 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
         let interval = Duration::from_mins(1) / self.rate.per_minute;
         let tolerance = interval * self.rate.burst.max(1);
         let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
-        if arrivals.len() > SWEEP_ABOVE {
-            arrivals.retain(|_, empty_at| *empty_at > now);
+        if arrivals.empty_at.len() > arrivals.sweep_above {
+            arrivals.empty_at.retain(|_, empty_at| *empty_at > now);
+            arrivals.sweep_above = SWEEP_ABOVE.max(arrivals.empty_at.len() * 2);
         }
-        let empty_at = arrivals.get(key).copied().unwrap_or(now).max(now) + interval;
+        let empty_at = arrivals.empty_at.get(key).copied().unwrap_or(now).max(now) + interval;
         let ahead = empty_at - now;
         if ahead > tolerance {
             return Err(ahead.saturating_sub(tolerance));
         }
-        arrivals.insert(key.clone(), empty_at);
+        arrivals.empty_at.insert(key.clone(), empty_at);
         Ok(())
     }
 }
@@ -99,6 +110,6 @@ mod tests {
             let _ = limiter.take(&key, start);
         }
         let _ = limiter.take(&0, start + Duration::from_mins(1));
-        assert_eq!(limiter.arrivals.lock().unwrap().len(), 1);
+        assert_eq!(limiter.arrivals.lock().unwrap().empty_at.len(), 1);
     }
 }

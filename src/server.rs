@@ -56,9 +56,9 @@ pub enum Error {
     /// There is no usable token secret.
     #[error("{0}")]
     Secret(#[from] SecretError),
-    /// The admin key is too short.
-    #[error("the admin key has fewer than 16 bytes; take a longer one (openssl rand -hex 32)")]
-    WeakAdminKey,
+    /// The admin key is empty.
+    #[error("the admin key is empty; give one (openssl rand -hex 32) or leave the flag out")]
+    EmptyAdminKey,
     /// The admin key cannot be read.
     #[error("the admin key file {path} cannot be read: {source}; check its owner and mode")]
     AdminKeyFile {
@@ -334,7 +334,7 @@ fn admin_key(config: &Serve) -> Result<Option<AdminKey>, Error> {
     };
     AdminKey::new(key.trim())
         .map(Some)
-        .ok_or(Error::WeakAdminKey)
+        .ok_or(Error::EmptyAdminKey)
 }
 
 fn verifier(config: &Serve, secrets: Vec<Secret>) -> Result<Verifier, Error> {

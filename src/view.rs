@@ -6,9 +6,7 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
-use crate::chat::{
-    ChatDetails, HistoryPage, MessageDetails, Pages, Participant, Status, UnreadChange,
-};
+use crate::chat::{ChatDetails, HistoryPage, MessageDetails, Pages, Status, UnreadChange};
 use crate::id::{ChatId, MessageId, UserId};
 use crate::model::{Attachment, Pet, Timestamp, User};
 
@@ -185,7 +183,6 @@ pub struct ChatView<'a> {
 /// The view of a chat.
 pub fn chat(details: &ChatDetails) -> ChatView<'_> {
     let chat = &details.chat;
-    let count = |participant: &'_ Participant| participant.unread;
     ChatView {
         id: chat.id,
         participants: details
@@ -204,7 +201,7 @@ pub fn chat(details: &ChatDetails) -> ChatView<'_> {
             .iter()
             .map(|one| CountView {
                 user_id: &one.user.id,
-                count: count(one),
+                count: one.unread,
             })
             .collect(),
         created_at: Time(chat.created_at),
@@ -217,7 +214,7 @@ pub fn pet(pet: &Pet) -> Option<&RawValue> {
     serde_json::from_str(&pet.document).ok()
 }
 
-/// Where a page stands; `of` names what is counted.
+/// Where a page stands. Cursors have no page numbers.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PaginationView {
@@ -324,7 +321,7 @@ pub fn unread(change: &UnreadChange) -> UnreadView {
     UnreadView {
         chat_id: change.chat,
         count: change.count,
-        total: change.totals.unread,
+        total: change.total,
     }
 }
 

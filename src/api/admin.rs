@@ -24,9 +24,14 @@ const MAX_BATCH: usize = 8 << 20;
 pub struct AdminKey(Vec<u8>);
 
 impl AdminKey {
-    /// A key of at least 16 bytes; `None` for a shorter one.
+    /// A key; `None` for an empty one. A short one is warned of.
     pub fn new(key: &str) -> Option<Self> {
-        (key.len() >= 16).then(|| Self(key.as_bytes().to_vec()))
+        if key.len() < 16 {
+            tracing::warn!(
+                "the admin key has fewer than 16 bytes; take a longer one (openssl rand -hex 32)"
+            );
+        }
+        (!key.is_empty()).then(|| Self(key.as_bytes().to_vec()))
     }
 
     fn is(&self, given: &str) -> bool {

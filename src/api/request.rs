@@ -6,7 +6,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::header::CONTENT_TYPE;
 use hyper::{Request, StatusCode};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::Failure;
 
@@ -43,7 +43,11 @@ pub(super) async fn json_up_to<T: DeserializeOwned>(
             return Err(Failure::invalid_request("The request body did not arrive"));
         }
     };
-    serde_json::from_slice(&bytes).map_err(|error| {
+    read_object(&bytes)
+}
+
+fn read_object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
+    let refused = |error: serde_json::Error| {
         if error.is_data() {
             return Failure::invalid_request(format!(
                 "The request body is not of the expected form: {error}"
@@ -54,7 +58,15 @@ pub(super) async fn json_up_to<T: DeserializeOwned>(
             "invalid_json",
             "The request body is not valid JSON",
         )
-    })
+    };
+    // An array would be read as the fields in their order, and a refusal of anything else would name our types.
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        serde_json::from_slice::<IgnoredAny>(bytes).map_err(refused)?;
+        return Err(Failure::invalid_request(
+            "The request body must be a JSON object",
+        ));
+    }
+    serde_json::from_slice(bytes).map_err(refused)
 }
 
 /// A body without a content type is taken as JSON; any other type is refused.

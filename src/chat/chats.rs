@@ -38,19 +38,20 @@ impl Service {
         request: OpenChat,
     ) -> Result<(ChatDetails, bool), Error> {
         let (user, events) = (caller.user.clone(), self.events.clone());
-        let opened = self
-            .store
+        let service = self.clone();
+        self.store
             .write(move |tx| {
                 let kind = request.kind()?;
                 let other = other_side(tx, &user, &request)?;
                 let participants = vec![user, other];
                 if let Some(chat) = tx.chat_between(kind, request.pet.as_ref(), &participants)? {
-                    return Ok((Gatherer::new(tx, chat)?.chat()?, false));
+                    let details = service.with_presence(Gatherer::new(tx, chat)?.chat()?);
+                    return Ok((details, false));
                 }
                 let chat = new_chat(tx, kind, request.pet, participants);
                 tx.insert_chat(&chat)?;
                 let others = chat.participants[1..].to_vec();
-                let details = Gatherer::new(tx, chat)?.chat()?;
+                let details = service.with_presence(Gatherer::new(tx, chat)?.chat()?);
                 announce(
                     tx,
                     &events,
@@ -61,8 +62,7 @@ impl Service {
                 );
                 Ok::<_, Error>((details, true))
             })
-            .await?;
-        Ok((self.with_presence(opened.0), opened.1))
+            .await
     }
 
     /// A page of the caller's chats.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::Caller;
 use super::details::{ChatDetails, MessageDetails};
 use crate::id::{ChatId, MessageId, UserId};
-use crate::model::UserTotals;
+use crate::model::Timestamp;
 
 /// A counter that changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub struct UnreadChange {
     /// Unread messages there now.
     pub count: u32,
     /// Over all of the user's chats.
-    pub totals: UserTotals,
+    pub total: u64,
 }
 
 /// Something that happened.
@@ -58,8 +58,8 @@ pub enum Event {
         message: MessageId,
         /// To whom it was handed.
         user: UserId,
-        /// Who hears of it.
-        senders: Vec<UserId>,
+        /// Who sent that message, and hears of it.
+        sender: UserId,
     },
     /// A message's content is gone.
     MessageDeleted {
@@ -92,10 +92,12 @@ pub enum Event {
         /// To whom: everybody but the one who opened it.
         others: Vec<UserId>,
     },
-    /// A user came or went; what they are now is read when this is delivered, so that the last word is always true.
+    /// A user came or went; whether they are online is asked when this is delivered, so that the last word is always true.
     PresenceChanged {
         /// Who.
         user: UserId,
+        /// When they were last seen.
+        last_seen: Option<Timestamp>,
         /// To whom.
         audience: Vec<UserId>,
     },

@@ -1,105 +1,20 @@
-//! Sending, deleting and reading messages.
+//! Sending and deleting messages.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::details::{Gatherer, MessageDetails, membership, unblocked};
-use super::event::{Event, UnreadChange};
-use super::{Caller, Error, Service, announce};
+use super::event::Event;
+use super::receipts::{count_unread, uncount_unread};
+use super::{Caller, Content, Error, Service, announce};
 use crate::id::{ChatId, MessageId, UserId};
-use crate::model::{Attachment, Chat, Message, MessageKind, ReadState, Timestamp, Upload};
-use crate::store::{Source, Tables, Transaction};
+use crate::model::{Attachment, Chat, Message, Timestamp, Upload};
+use crate::store::Transaction;
 
-/// Longest content in UTF-16 units, which is what `length` counts in JavaScript.
-const MAX_CONTENT: usize = 1000;
 /// Longest `clientMessageId` in characters.
 const MAX_CLIENT_ID: usize = 64;
 /// What stands in a deleted message.
 const DELETED: &str = "This message was deleted";
-
-/// What a message is to carry, as asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Content {
-    /// Text only.
-    Text(String),
-    /// A caption, and the name of a file that the sender has uploaded to the chat before.
-    Uploaded(MessageKind, String, String),
-    /// A caption, and a file that was received just now.
-    Received(MessageKind, String, Attachment),
-}
-
-impl Content {
-    /// Content as clients name it: a text, a type and a file name.
-    pub fn parse(
-        content: String,
-        kind: Option<&str>,
-        media: Option<String>,
-    ) -> Result<Self, Error> {
-        check_text(&content)?;
-        let kind =
-            MessageKind::from_name(kind.unwrap_or("text")).ok_or(Error::InvalidMessageType)?;
-        match (kind, media.filter(|name| !name.is_empty())) {
-            (MessageKind::Text, None) => Ok(Self::Text(content)),
-            (MessageKind::Text, Some(_)) | (_, None) => Err(Error::InvalidMedia),
-            (kind, Some(media)) => Ok(Self::Uploaded(kind, content, media)),
-        }
-    }
-
-    /// A file that was received just now; without a caption it gets the default one.
-    pub fn received(
-        kind: MessageKind,
-        caption: Option<String>,
-        file: Attachment,
-    ) -> Result<Self, Error> {
-        let default = if kind == MessageKind::Video {
-            "Sent video"
-        } else {
-            "Sent image"
-        };
-        let caption = caption
-            .filter(|text| !text.trim().is_empty())
-            .unwrap_or_else(|| default.to_owned());
-        check_text(&caption)?;
-        Ok(Self::Received(kind, caption, file))
-    }
-
-    fn kind(&self) -> MessageKind {
-        match self {
-            Self::Text(_) => MessageKind::Text,
-            Self::Uploaded(kind, ..) | Self::Received(kind, ..) => *kind,
-        }
-    }
-
-    fn text(&self) -> &str {
-        match self {
-            Self::Text(text) | Self::Uploaded(_, text, _) | Self::Received(_, text, _) => text,
-        }
-    }
-
-    /// Whether `stored` says the same, so that sending this again is a retry. A received file has a new name each time
-    /// and is compared by type and size.
-    fn is_that_of(&self, stored: &Message) -> bool {
-        let same_file = match (self, &stored.attachment) {
-            (Self::Text(_), None) => true,
-            (Self::Uploaded(_, _, name), Some(file)) => *name == file.name,
-            (Self::Received(_, _, sent), Some(file)) => {
-                (sent.size, &sent.mime) == (file.size, &file.mime)
-            }
-            _ => false,
-        };
-        same_file && self.kind() == stored.kind && self.text() == stored.content
-    }
-}
-
-fn check_text(text: &str) -> Result<(), Error> {
-    if text.trim().is_empty() {
-        return Err(Error::ContentEmpty);
-    }
-    if text.encode_utf16().count() > MAX_CONTENT {
-        return Err(Error::ContentTooLong);
-    }
-    Ok(())
-}
 
 fn check_client_id(id: Option<&str>) -> Result<(), Error> {
     match id {
@@ -130,53 +45,6 @@ pub struct Sent {
     pub message: Arc<MessageDetails>,
     /// `false` when it had been stored before.
     pub is_new: bool,
-}
-
-/// Which part of a chat's history.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum History {
-    /// Page 1 is the newest; ascending inside a page.
-    Page(u64),
-    /// The messages just before this one.
-    Before(MessageId),
-    /// The messages just after this one.
-    After(MessageId),
-}
-
-/// Arithmetic of numbered pages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pages {
-    /// This page, from 1.
-    pub page: u64,
-    /// Rows on a page.
-    pub limit: u64,
-    /// Rows in all.
-    pub total: u64,
-}
-
-impl Pages {
-    /// How many pages there are.
-    pub fn count(self) -> u64 {
-        self.total.div_ceil(self.limit.max(1))
-    }
-
-    /// Whether there is a page after this one.
-    pub fn has_more(self) -> bool {
-        self.page < self.count()
-    }
-}
-
-/// A part of a chat's history, ascending.
-#[derive(Debug)]
-pub struct HistoryPage {
-    /// The messages.
-    pub messages: Vec<MessageDetails>,
-    /// Which page this is; `None` for a cursor.
-    pub pages: Option<Pages>,
-    /// All messages of the chat.
-    pub total: u64,
-    /// Whether there are more in the direction asked for.
-    pub has_more: bool,
 }
 
 impl Service {
@@ -278,29 +146,6 @@ impl Service {
                 Ok(orphan)
             })
             .await
-    }
-
-    /// A part of a chat's history. What it hands over counts as delivered to the caller.
-    pub async fn history(
-        &self,
-        caller: &Caller,
-        chat: ChatId,
-        which: History,
-        limit: u64,
-    ) -> Result<HistoryPage, Error> {
-        let user = caller.user.clone();
-        let page = self
-            .store
-            .read(move |tables| read_history(tables, &user, chat, which, limit))
-            .await?;
-        if let Some(newest) = page.messages.last() {
-            self.handed_over(chat, &caller.user, newest.message.seq);
-            if self.options.mark_read_on_fetch {
-                self.mark_read(caller, chat, Some(newest.message.id))
-                    .await?;
-            }
-        }
-        Ok(page)
     }
 
     /// The chat that the user may fetch this file from, for private media.
@@ -407,67 +252,6 @@ fn attach(
     Ok(Some(upload.attachment))
 }
 
-/// One more unread message for everybody but its sender.
-fn count_unread(
-    tx: &mut Transaction<'_>,
-    chat: &Chat,
-    sender: &UserId,
-) -> Result<Vec<UnreadChange>, Error> {
-    let mut changes = Vec::new();
-    for user in chat.others(sender) {
-        let state = tx.read_state(user, chat.id)?;
-        changes.push(put_unread(
-            tx,
-            user,
-            chat.id,
-            ReadState {
-                unread: state.unread + 1,
-                ..state
-            },
-        )?);
-    }
-    Ok(changes)
-}
-
-/// One unread message less for those who had not read it.
-fn uncount_unread(
-    tx: &mut Transaction<'_>,
-    chat: &Chat,
-    message: &Message,
-) -> Result<Vec<UnreadChange>, Error> {
-    let mut changes = Vec::new();
-    for user in chat.others(&message.sender) {
-        let state = tx.read_state(user, chat.id)?;
-        if state.read < message.seq {
-            let unread = state.unread.saturating_sub(1);
-            changes.push(put_unread(
-                tx,
-                user,
-                chat.id,
-                ReadState { unread, ..state },
-            )?);
-        }
-    }
-    Ok(changes)
-}
-
-/// Stores a participant's state and tells what the counters are now.
-pub(super) fn put_unread(
-    tx: &mut Transaction<'_>,
-    user: &UserId,
-    chat: ChatId,
-    state: ReadState,
-) -> Result<UnreadChange, Error> {
-    tx.put_read_state(user, chat, state)?;
-    let totals = tx.totals(user)?;
-    Ok(UnreadChange {
-        user: user.clone(),
-        chat,
-        count: state.unread,
-        totals,
-    })
-}
-
 /// Takes a message's content away; answers the file that nothing shows any more.
 fn bury(tx: &mut Transaction<'_>, mut message: Message) -> Result<Option<String>, Error> {
     DELETED.clone_into(&mut message.content);
@@ -489,52 +273,4 @@ fn bury(tx: &mut Transaction<'_>, mut message: Message) -> Result<Option<String>
     }
     tx.remove_upload(&upload.attachment.name);
     Ok(Some(upload.attachment.name))
-}
-
-fn read_history<S: Source>(
-    tables: &Tables<S>,
-    user: &UserId,
-    chat: ChatId,
-    which: History,
-    limit: u64,
-) -> Result<HistoryPage, Error> {
-    let chat = membership(tables, user, chat)?;
-    let total = chat.last_seq;
-    let seq_of = |id| match tables.find_message(id)? {
-        Some(message) if message.chat == chat.id => Ok(message.seq),
-        _ => Err(Error::MessageNotFound),
-    };
-    let seqs = match which {
-        History::Page(page) => {
-            let end = total.saturating_sub(page.saturating_sub(1).saturating_mul(limit)) + 1;
-            end.saturating_sub(limit).max(1)..end
-        }
-        History::Before(id) => {
-            let end = seq_of(id)?;
-            end.saturating_sub(limit).max(1)..end
-        }
-        History::After(id) => {
-            let start = seq_of(id)? + 1;
-            start..(start + limit).min(total + 1)
-        }
-    };
-    let has_more = match which {
-        History::Page(_) | History::Before(_) => seqs.start > 1 && !seqs.is_empty(),
-        History::After(_) => seqs.end <= total,
-    };
-    let mut gatherer = Gatherer::new(tables, chat.clone())?;
-    let messages = tables
-        .messages(chat.id, seqs)
-        .map(|message| gatherer.message(message?))
-        .collect::<Result<_, Error>>()?;
-    let pages = match which {
-        History::Page(page) => Some(Pages { page, limit, total }),
-        History::Before(_) | History::After(_) => None,
-    };
-    Ok(HistoryPage {
-        messages,
-        pages,
-        total,
-        has_more,
-    })
 }

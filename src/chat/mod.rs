@@ -5,26 +5,31 @@
 //! sockets.
 
 mod chats;
+mod content;
 mod details;
 mod directory;
 mod error;
 mod event;
+mod history;
 mod messages;
 mod presence;
 mod receipts;
 #[cfg(test)]
 mod tests;
+mod typing;
 
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
 pub use self::chats::{ChatPage, OpenChat};
+pub use self::content::Content;
 pub use self::details::{ChatDetails, MessageDetails, Participant, Status};
 pub use self::directory::Profile;
 pub use self::error::Error;
 pub use self::event::{Event, UnreadChange};
-pub use self::messages::{Content, History, HistoryPage, NewMessage, Pages, Sent};
+pub use self::history::{History, HistoryPage, Pages};
+pub use self::messages::{NewMessage, Sent};
 pub use self::presence::Presence;
 use self::receipts::Receipts;
 use crate::id::UserId;
@@ -33,6 +38,12 @@ use crate::store::{Store, Transaction};
 
 /// Events that may wait for delivery; past it the writer waits.
 pub const EVENT_QUEUE: usize = 4096;
+
+/// `online` costs a write and a word to every contact; a client has no reason to say it more often.
+const GREETING_RATE: Rate = Rate {
+    per_minute: 12,
+    burst: 5,
+};
 
 /// Who asks, and on behalf of which socket.
 #[derive(Debug, Clone)]
@@ -62,6 +73,7 @@ pub struct Service {
     presence: Arc<Presence>,
     receipts: Arc<Receipts>,
     sending: Arc<Limiter<UserId>>,
+    greeting: Arc<Limiter<UserId>>,
     options: Options,
 }
 
@@ -75,6 +87,7 @@ impl Service {
             presence: Arc::default(),
             receipts: Arc::default(),
             sending: Arc::new(Limiter::new(options.message_rate)),
+            greeting: Arc::new(Limiter::new(GREETING_RATE)),
             options,
         };
         (service, out)

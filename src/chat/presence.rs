@@ -2,12 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
-use super::details::{membership, unblocked};
 use super::event::Event;
 use super::{Error, Service};
-use crate::id::{ChatId, UserId};
-use crate::model::Timestamp;
+use crate::id::UserId;
 
 /// How many sockets each user has.
 #[derive(Debug, Default)]
@@ -22,14 +21,6 @@ impl Presence {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .contains_key(user)
-    }
-
-    /// Users who are online.
-    pub fn online_users(&self) -> usize {
-        self.sockets
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .len()
     }
 
     /// Counts a socket in; `true` for the user's first.
@@ -80,29 +71,14 @@ impl Service {
         }
     }
 
-    /// The user says `online`: refreshes `lastSeen` and tells the others again.
+    /// The user says `online`: refreshes `lastSeen` and tells the others again. Said too often it is taken note of and
+    /// changes nothing.
     pub async fn say_online(&self, user: &UserId) {
+        if self.greeting.take(user, Instant::now()).is_err() {
+            return;
+        }
         self.touch(user).await;
         self.tell_contacts(user).await;
-    }
-
-    /// Tells the chat's room that the user types or has stopped.
-    pub async fn typing(&self, user: &UserId, chat: ChatId, is_typing: bool) -> Result<(), Error> {
-        let member = user.clone();
-        self.store
-            .read(move |tables| unblocked(membership(tables, &member, chat)?).map(drop))
-            .await?;
-        self.announce_typing(user, chat, is_typing);
-        Ok(())
-    }
-
-    /// The user has stopped without saying so. Volatile: dropped when delivery is behind.
-    pub fn announce_typing(&self, user: &UserId, chat: ChatId, is_typing: bool) {
-        let _ = self.events.try_send(Event::Typing {
-            chat,
-            user: user.clone(),
-            is_typing,
-        });
     }
 
     /// Writes `lastSeen`. A failure costs nothing but its freshness.
@@ -112,7 +88,7 @@ impl Service {
             .store
             .write(move |tx| {
                 if let Some(mut user) = tx.user(&id)? {
-                    user.last_seen = Some(Timestamp::now());
+                    user.last_seen = Some(tx.now());
                     tx.put_user(&user)?;
                 }
                 Ok::<_, Error>(())
@@ -125,19 +101,22 @@ impl Service {
 
     async fn tell_contacts(&self, user: &UserId) {
         let id = user.clone();
-        let contacts = self
-            .store
-            .read(move |tables| Ok::<_, Error>(tables.contacts_of(&id)?))
-            .await;
-        let audience = match contacts {
-            Ok(contacts) => self.presence.only_online(contacts),
+        let found = self.store.read(move |tables| {
+            let last_seen = tables.user(&id)?.and_then(|user| user.last_seen);
+            Ok::<_, Error>((tables.contacts_of(&id)?, last_seen))
+        });
+        let (contacts, last_seen) = match found.await {
+            Ok(found) => found,
             Err(error) => return tracing::warn!(%error, "a change of presence was not told"),
         };
+        let audience = self.presence.only_online(contacts);
         if !audience.is_empty() {
+            let user = user.clone();
             let _ = self
                 .events
                 .send(Event::PresenceChanged {
-                    user: user.clone(),
+                    user,
+                    last_seen,
                     audience,
                 })
                 .await;

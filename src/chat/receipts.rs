@@ -6,12 +6,16 @@ use std::sync::{Mutex, PoisonError};
 use tokio::sync::Notify;
 
 use super::details::membership;
-use super::event::Event;
-use super::messages::put_unread;
+use super::event::{Event, UnreadChange};
 use super::{Caller, Error, Service, announce};
 use crate::id::{ChatId, MessageId, UserId};
-use crate::model::{Chat, ReadState};
+use crate::model::{Chat, Message, ReadState};
 use crate::store::Transaction;
+
+/// Watermarks stored in one job.
+const MAX_BATCH: usize = 256;
+/// As many messages as one page hands over.
+const MAX_LOOK_BACK: u64 = 100;
 
 /// What has been handed over and is not stored yet: the highest `seq` per chat and user. Under load many handings
 /// become one row.
@@ -91,20 +95,26 @@ impl Service {
     pub async fn store_receipts(&self) {
         loop {
             self.receipts.wake.notified().await;
-            let events = self.events.clone();
-            let batch = self.receipts.take();
-            let stored = self.store.write(move |tx| {
-                for ((chat, user), seq) in batch {
-                    if let Some(event) = mark_delivered(tx, chat, user, seq)? {
-                        announce(tx, &events, event);
-                    }
-                }
-                Ok::<_, Error>(())
-            });
-            if let Err(error) = stored.await {
-                // They are derived anew from the next message that is handed over.
-                tracing::warn!(%error, "delivered watermarks were not stored");
+            let batch: Vec<_> = self.receipts.take().into_iter().collect();
+            for chunk in batch.chunks(MAX_BATCH) {
+                self.store_batch(chunk.to_vec()).await;
             }
+        }
+    }
+
+    async fn store_batch(&self, batch: Vec<((ChatId, UserId), u64)>) {
+        let events = self.events.clone();
+        let stored = self.store.write(move |tx| {
+            for ((chat, user), seq) in batch {
+                if let Some(event) = mark_delivered(tx, chat, user, seq)? {
+                    announce(tx, &events, event);
+                }
+            }
+            Ok::<_, Error>(())
+        });
+        if let Err(error) = stored.await {
+            // They are derived anew from the next message that is handed over.
+            tracing::warn!(%error, "delivered watermarks were not stored");
         }
     }
 }
@@ -119,23 +129,28 @@ fn mark_delivered(
     if seq <= before.delivered {
         return Ok(None);
     }
-    let (Some(chat), Some(last)) = (tx.chat(chat)?, tx.message(chat, seq)?) else {
-        return Ok(None);
-    };
     tx.put_read_state(
         &user,
-        chat.id,
+        chat,
         ReadState {
             delivered: seq,
             ..before
         },
     )?;
-    let senders = chat.others(&user).cloned().collect();
-    Ok(Some(Event::MessageDelivered {
-        chat: chat.id,
-        message: last.id,
+    // Only who sent something hears of it: the newest of the others' messages, looked for as far back as a page goes.
+    let first = seq.saturating_sub(MAX_LOOK_BACK).max(before.delivered) + 1;
+    let mut newest = None;
+    for message in tx.messages(chat, first..seq + 1) {
+        let message = message?;
+        if message.sender != user {
+            newest = Some(message);
+        }
+    }
+    Ok(newest.map(|newest| Event::MessageDelivered {
+        chat,
+        message: newest.id,
         user,
-        senders,
+        sender: newest.sender,
     }))
 }
 
@@ -160,4 +175,65 @@ fn unread_after(
             .unread
             .saturating_sub(count(before.read + 1..up_to + 1)?))
     }
+}
+
+/// One more unread message for everybody but its sender.
+pub(super) fn count_unread(
+    tx: &mut Transaction<'_>,
+    chat: &Chat,
+    sender: &UserId,
+) -> Result<Vec<UnreadChange>, Error> {
+    let mut changes = Vec::new();
+    for user in chat.others(sender) {
+        let state = tx.read_state(user, chat.id)?;
+        changes.push(put_unread(
+            tx,
+            user,
+            chat.id,
+            ReadState {
+                unread: state.unread + 1,
+                ..state
+            },
+        )?);
+    }
+    Ok(changes)
+}
+
+/// One unread message less for those who had not read it.
+pub(super) fn uncount_unread(
+    tx: &mut Transaction<'_>,
+    chat: &Chat,
+    message: &Message,
+) -> Result<Vec<UnreadChange>, Error> {
+    let mut changes = Vec::new();
+    for user in chat.others(&message.sender) {
+        let state = tx.read_state(user, chat.id)?;
+        if state.read < message.seq {
+            let unread = state.unread.saturating_sub(1);
+            changes.push(put_unread(
+                tx,
+                user,
+                chat.id,
+                ReadState { unread, ..state },
+            )?);
+        }
+    }
+    Ok(changes)
+}
+
+/// Stores a participant's state and tells what the counters are now.
+fn put_unread(
+    tx: &mut Transaction<'_>,
+    user: &UserId,
+    chat: ChatId,
+    state: ReadState,
+) -> Result<UnreadChange, Error> {
+    tx.put_read_state(user, chat, state)?;
+    let total = tx.totals(user)?.unread;
+    Ok(UnreadChange {
+        user: user.clone(),
+        chat,
+        count: state.unread,
+        total,
+    })
 }

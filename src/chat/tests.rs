@@ -504,9 +504,8 @@ async fn what_is_handed_over_becomes_delivered() {
         .await
         .unwrap();
     loop {
-        if let Event::MessageDelivered { user, senders, .. } = fixture.events.recv().await.unwrap()
-        {
-            assert_eq!((user.as_str(), senders[0].as_str()), ("seller", "buyer"));
+        if let Event::MessageDelivered { user, sender, .. } = fixture.events.recv().await.unwrap() {
+            assert_eq!((user.as_str(), sender.as_str()), ("seller", "buyer"));
             break;
         }
     }

@@ -75,12 +75,25 @@ impl Heartbeat {
         }
     }
 
-    /// The client could not answer until now, for a reason of ours: it gets the full time again.
+    /// The PONG may have been lost on the way: there is the full time for it again.
     pub(super) fn restart_timeout(&mut self, now: Instant) {
         if let Some(awaiting) = &mut self.awaiting {
             awaiting.pong_due = now + self.timeout;
-        } else if now >= self.ping_due {
-            self.ping_due = now;
+        }
+    }
+
+    /// The PING was handed over only now: a client that polls late gets the full time for its PONG.
+    pub(super) fn ping_delivered(&mut self, now: Instant) {
+        if let Some(awaiting) = &mut self.awaiting {
+            awaiting.pong_due = awaiting.pong_due.max(now + self.timeout);
+        }
+    }
+
+    /// For this long nothing was read from the client, so its PONG may be this much later. No more than that: a client that keeps us
+    /// busy must not live without PONGs.
+    pub(super) fn give_back(&mut self, spent: Duration) {
+        if let Some(awaiting) = &mut self.awaiting {
+            awaiting.pong_due += spent;
         }
     }
 }
@@ -121,6 +134,27 @@ mod tests {
         heartbeat.pong(at(start, 350));
         heartbeat.pong(at(start, 400));
         assert_eq!(heartbeat.beat(at(start, 400)), Beat::Idle(at(start, 650)));
+    }
+
+    #[test]
+    fn time_spent_by_the_server_is_given_back() {
+        let start = Instant::now();
+        let mut heartbeat = Heartbeat::new(start, INTERVAL, TIMEOUT);
+        heartbeat.give_back(TIMEOUT);
+        assert_eq!(heartbeat.beat(at(start, 300)), Beat::Ping);
+        heartbeat.give_back(Duration::from_millis(70));
+        assert_eq!(heartbeat.beat(at(start, 569)), Beat::Idle(at(start, 570)));
+        assert_eq!(heartbeat.beat(at(start, 570)), Beat::Missed);
+    }
+
+    #[test]
+    fn the_timeout_counts_from_the_delivery_of_a_late_ping() {
+        let start = Instant::now();
+        let mut heartbeat = Heartbeat::new(start, INTERVAL, TIMEOUT);
+        assert_eq!(heartbeat.beat(at(start, 300)), Beat::Ping);
+        heartbeat.ping_delivered(at(start, 480));
+        assert_eq!(heartbeat.beat(at(start, 679)), Beat::Idle(at(start, 680)));
+        assert_eq!(heartbeat.beat(at(start, 680)), Beat::Missed);
     }
 
     #[test]

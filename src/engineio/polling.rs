@@ -17,22 +17,28 @@ use super::payload;
 use super::state::{Shared, State, Upgrade};
 
 /// How long a poll is held while an upgrade is probed, so that the client does not poll in a tight loop meanwhile.
-const PROBE_PACE: Duration = Duration::from_millis(50);
+const PROBE_PACE: Duration = Duration::from_millis(100);
 
 /// Answers one GET of a session.
 pub(super) async fn poll(shared: Arc<Shared>) -> Response<Body> {
-    match begin(&shared) {
-        Begin::Held => {}
+    let during_upgrade = match begin(&shared) {
+        Begin::Held { during_upgrade } => during_upgrade,
         Begin::Farewell(frames) => return packets(frames, &shared),
         Begin::Refused(error) => return error.response(),
         Begin::Overlap => return empty(StatusCode::BAD_REQUEST),
-    }
+    };
     let held = HeldPoll(Some(Arc::clone(&shared)));
     let started = Instant::now();
     let frames = loop {
         let next = shared.lock().answer(Instant::now(), started + PROBE_PACE);
         match next {
             Next::Answer(frames) => break frames,
+            // A client stops polling before it says UPGRADE; this poll was sent after that and overtook it.
+            Next::Upgraded if during_upgrade => {
+                held.answered();
+                return RequestError::BadRequest.response();
+            }
+            Next::Upgraded => break vec![Frame::NOOP],
             Next::Wait => shared.poll.notified().await,
             Next::WaitUntil(until) => {
                 let _ = timeout_at(until, shared.poll.notified()).await;
@@ -44,7 +50,10 @@ pub(super) async fn poll(shared: Arc<Shared>) -> Response<Body> {
 }
 
 enum Begin {
-    Held,
+    Held {
+        /// A websocket was already trying to take over.
+        during_upgrade: bool,
+    },
     Farewell(Vec<Frame>),
     Refused(RequestError),
     Overlap,
@@ -64,7 +73,9 @@ fn begin(shared: &Shared) -> Begin {
             Begin::Overlap
         } else {
             state.requests.get = true;
-            Begin::Held
+            Begin::Held {
+                during_upgrade: state.upgrade != Upgrade::None,
+            }
         }
     };
     match begin {
@@ -73,13 +84,15 @@ fn begin(shared: &Shared) -> Begin {
         }
         // The session's task waits for this.
         Begin::Farewell(_) => shared.output.notify_one(),
-        Begin::Held | Begin::Refused(_) => {}
+        Begin::Held { .. } | Begin::Refused(_) => {}
     }
     begin
 }
 
 enum Next {
     Answer(Vec<Frame>),
+    /// The session has moved to a websocket.
+    Upgraded,
     Wait,
     WaitUntil(Instant),
 }
@@ -90,9 +103,14 @@ impl State {
             self.take_farewell(true)
                 .unwrap_or_else(|| vec![Frame::NOOP])
         } else if self.transport != Transport::Polling {
-            vec![Frame::NOOP]
+            self.requests.get = false;
+            return Next::Upgraded;
         } else if !self.outbox.is_empty() {
-            self.outbox.take(usize::MAX)
+            let frames = self.outbox.take(usize::MAX);
+            if frames.contains(&Frame::PING) {
+                self.heartbeat.ping_delivered(now);
+            }
+            frames
         } else if self.upgrade == Upgrade::Probed && now >= paced {
             vec![Frame::NOOP]
         } else if self.upgrade == Upgrade::Probed {

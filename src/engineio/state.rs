@@ -21,6 +21,9 @@ const CLIENT_FAREWELL: Duration = Duration::from_secs(1);
 /// Queue length up to which a volatile packet is still worth sending.
 const VOLATILE_QUEUE: usize = 16;
 
+/// How often a heartbeat is looked at whose deadline passes while the application works.
+const RECHECK: Duration = Duration::from_millis(100);
+
 /// One session as all its tasks see it.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -53,8 +56,8 @@ pub(super) struct State {
     pub(super) inbound: Option<Inbound>,
     pub(super) woken: bool,
     pub(super) requests: Requests,
-    /// The application works on a POST; until it is done the client cannot send its PONG.
-    pub(super) dispatching: bool,
+    /// Since when the application works on a message; until it is done no PONG is read.
+    pub(super) dispatching: Option<Instant>,
     pub(super) upgrade: Upgrade,
     ending: Option<Ending>,
     farewell_timeout: Duration,
@@ -156,7 +159,7 @@ impl Shared {
                 inbound: None,
                 woken: false,
                 requests: Requests::default(),
-                dispatching: false,
+                dispatching: None,
                 upgrade: Upgrade::None,
                 ending: None,
                 farewell_timeout: config.farewell_timeout,
@@ -275,11 +278,19 @@ impl Shared {
         tick
     }
 
-    /// Around each call of the application.
-    pub(super) fn set_dispatching(&self, dispatching: bool) {
+    /// The application starts to work on a message.
+    pub(super) fn dispatch_begins(&self, now: Instant) {
         let mut state = self.lock();
-        state.dispatching = dispatching;
-        state.heartbeat.restart_timeout(Instant::now());
+        state.heartbeat.packet(now);
+        state.dispatching = Some(now);
+    }
+
+    /// The application is done with it.
+    pub(super) fn dispatch_ends(&self, now: Instant) {
+        let mut state = self.lock();
+        if let Some(since) = state.dispatching.take() {
+            state.heartbeat.give_back(now - since);
+        }
     }
 }
 
@@ -318,6 +329,11 @@ impl State {
                 Farewell::Until(Instant::now() + self.farewell_timeout)
             }
             (Transport::Polling, _) => Farewell::HeldPoll,
+        };
+        // Only a server that goes away has something to say: the client may try another at once.
+        let code = match reason {
+            CloseReason::ServerShutdown => Some(CloseCode::Away),
+            _ => code,
         };
         self.ending = Some(Ending {
             reason,
@@ -366,9 +382,6 @@ impl State {
             self.end(CloseReason::DeadlinePassed, None);
             return Tick::Closed;
         }
-        if self.dispatching {
-            self.heartbeat.restart_timeout(now);
-        }
         let beat = match self.heartbeat.beat(now) {
             Beat::Ping => {
                 self.outbox.push_control(Frame::PING);
@@ -376,9 +389,14 @@ impl State {
             }
             beat => beat,
         };
-        let Beat::Idle(until) = beat else {
-            self.end(CloseReason::HeartbeatMissed, None);
-            return Tick::Closed;
+        let until = match (beat, self.dispatching) {
+            (Beat::Idle(until), _) => until,
+            // What the deadline becomes is known when the application is done, so look again soon.
+            (_, Some(_)) => now + RECHECK,
+            (_, None) => {
+                self.end(CloseReason::HeartbeatMissed, None);
+                return Tick::Closed;
+            }
         };
         let next = [self.expiry, self.deadline]
             .into_iter()

@@ -49,6 +49,8 @@ impl<H: Handler> Life<H> {
         }));
         let Ok(mut state) = opened else {
             self.shared().close(CloseReason::HandlerPanicked);
+            self.engine.closes.count(CloseReason::HandlerPanicked);
+            self.farewell().await;
             return self.engine.leave(self.shared());
         };
         let websocket = match websocket {
@@ -116,7 +118,9 @@ impl<H: Handler> Life<H> {
                         self.wake(state).await;
                         continue;
                     }
-                    Input::Closed | Input::Inbound(_) => return,
+                    // No POST is accepted on a websocket; one that slipped in would be refused by this drop.
+                    Input::Inbound(_) => continue,
+                    Input::Closed => return,
                 },
                 message = stream.next() => message,
             };
@@ -154,13 +158,9 @@ impl<H: Handler> Life<H> {
                 });
             }
         };
-        let now = Instant::now();
         match packet {
-            Packet::Message(message) => {
-                self.shared().lock().heartbeat.packet(now);
-                self.dispatch(state, message).await;
-            }
-            Packet::Pong => self.shared().lock().heartbeat.pong(now),
+            Packet::Message(message) => self.dispatch(state, message).await,
+            Packet::Pong => self.shared().lock().heartbeat.pong(Instant::now()),
             Packet::Upgrade | Packet::Ignored => {}
             Packet::Close => return Err(CloseReason::ClientClosed),
             // Only the server sends PINGs.
@@ -170,12 +170,12 @@ impl<H: Handler> Life<H> {
     }
 
     async fn dispatch(&self, state: &mut H::State, message: Message) {
-        self.shared().set_dispatching(true);
+        self.shared().dispatch_begins(Instant::now());
         self.engine
             .handler
             .on_message(&self.session, state, message)
             .await;
-        self.shared().set_dispatching(false);
+        self.shared().dispatch_ends(Instant::now());
     }
 
     async fn wake(&self, state: &mut H::State) {

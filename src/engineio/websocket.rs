@@ -27,8 +27,8 @@ pub(super) type WebSocket = WebSocketStream<FragmentLimit<TokioIo<Upgraded>>>;
 
 /// Most idle sockets are silent; 128 KiB each, the default, would be most of the server's memory.
 const READ_BUFFER: usize = 4 << 10;
-/// Small frames of one batch share a system call up to this size.
-pub(super) const WRITE_BUFFER: usize = 16 << 10;
+/// Small frames of one batch share a system call up to this size. tungstenite keeps the capacity for as long as the socket lives.
+pub(super) const WRITE_BUFFER: usize = 4 << 10;
 /// How long the connection may take from our 101 to being handed over.
 const HANDOVER: Duration = Duration::from_secs(10);
 /// How long a peer has to answer our close frame.

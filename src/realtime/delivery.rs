@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use super::rooms;
 use crate::chat::{Caller, Event, MessageDetails, Service, UnreadChange};
 use crate::id::{ChatId, UserId};
+use crate::model::Timestamp;
 use crate::socketio::{Namespace, Outgoing, SocketId};
 use crate::view::{self, BlockedView, DeletedView, PresenceView, ReceiptView, Time, TypingView};
 
@@ -29,11 +30,11 @@ impl Delivery {
     /// Delivers until there are no more events.
     pub async fn run(self, mut events: mpsc::Receiver<Event>) {
         while let Some(event) = events.recv().await {
-            self.deliver(event).await;
+            self.deliver(event);
         }
     }
 
-    async fn deliver(&self, event: Event) {
+    fn deliver(&self, event: Event) {
         match event {
             Event::MessageSent {
                 message,
@@ -42,7 +43,7 @@ impl Delivery {
                 by,
             } => {
                 self.message(&message, &participants, &by);
-                self.counters(&unread);
+                self.counters(&unread, &by);
             }
             Event::MessageRead {
                 chat,
@@ -57,20 +58,20 @@ impl Delivery {
                     user_id: &by.user,
                 };
                 self.to_participants("messageRead", &view, &participants, &by);
-                self.counters(&[unread]);
+                self.counters(&[unread], &by);
             }
             Event::MessageDelivered {
                 chat,
                 message,
                 user,
-                senders,
+                sender,
             } => {
                 let view = ReceiptView {
                     chat_id: chat,
                     message_id: message,
                     user_id: &user,
                 };
-                self.to_users("messageDelivered", &view, &senders);
+                self.to_users("messageDelivered", &view, &[sender]);
             }
             Event::MessageDeleted {
                 chat,
@@ -84,7 +85,7 @@ impl Delivery {
                     message_id: message,
                 };
                 self.to_participants("messageDeleted", &view, &participants, &by);
-                self.counters(&unread);
+                self.counters(&unread, &by);
             }
             Event::ChatBlocked {
                 chat,
@@ -101,7 +102,13 @@ impl Delivery {
             Event::ChatOpened { chat, others } => {
                 self.to_users("newChat", &view::chat(&chat), &others);
             }
-            Event::PresenceChanged { user, audience } => self.presence(&user, &audience).await,
+            Event::PresenceChanged {
+                user,
+                last_seen,
+                audience,
+            } => {
+                self.presence(&user, last_seen, &audience);
+            }
             Event::Typing {
                 chat,
                 user,
@@ -125,14 +132,8 @@ impl Delivery {
         }
     }
 
-    async fn presence(&self, user: &UserId, audience: &[UserId]) {
+    fn presence(&self, user: &UserId, last_seen: Option<Timestamp>, audience: &[UserId]) {
         // What is true now, not what was true when it was announced: the last word is right, whoever overtakes whom.
-        let last_seen = self
-            .chat
-            .user(user.clone())
-            .await
-            .ok()
-            .and_then(|user| user.last_seen);
         let is_online = self.chat.presence().is_online(user);
         let view = PresenceView {
             user_id: user,
@@ -161,10 +162,10 @@ impl Delivery {
             .broadcast(&event.volatile(), &[rooms::of_chat(chat)], &own);
     }
 
-    fn counters(&self, changes: &[UnreadChange]) {
+    fn counters(&self, changes: &[UnreadChange], by: &Caller) {
         for change in changes {
             if let Some(event) = self.encode("unreadCount", &view::unread(change)) {
-                self.to_user(&event, &change.user, None);
+                self.to_user(&event, &change.user, own_socket(by, &change.user));
             }
         }
     }

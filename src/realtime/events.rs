@@ -87,29 +87,37 @@ pub(super) async fn handle(chat: &Service, socket: &Socket, state: &Connected, e
     let outcome = match event.name() {
         "online" => {
             chat.say_online(user).await;
-            Ok(())
+            Ok(None)
         }
-        "join-chat" | "joinChat" => join(chat, socket, state, event).await,
-        "leave-chat" | "leaveChat" => leave(socket, event),
-        "typing" => typing(chat, state, event).await,
+        "join-chat" | "joinChat" => said("Chat joined", join(chat, socket, state, event).await),
+        "leave-chat" | "leaveChat" => said("Chat left", leave(socket, event)),
+        "typing" => said("Typing told", typing(chat, state, event).await),
         "sendMessage" => return send(chat, socket, state, event).await,
-        "markAsRead" => mark_read(chat, state, event).await,
+        "markAsRead" => said(
+            "Messages marked as read",
+            mark_read(chat, state, event).await,
+        ),
         // An unknown event is silence: a newer client may know more than we do.
         _ => return,
     };
     match outcome {
-        Ok(()) => acknowledge(
+        Ok(message) => acknowledge(
             socket,
             event,
             &Ack {
                 success: true,
-                message: None,
+                message,
                 data: None,
                 error: None,
             },
         ),
         Err(error) => refuse(socket, event, &error),
     }
+}
+
+/// The sentence of a success's ack.
+fn said(message: &str, outcome: Result<(), Error>) -> Result<Option<&str>, Error> {
+    outcome.map(|()| Some(message))
 }
 
 async fn join(
@@ -185,9 +193,12 @@ async fn send(chat: &Service, socket: &Socket, state: &Connected, event: &Event)
 }
 
 fn read<T: for<'de> Deserialize<'de>>(event: &Event) -> Result<T, Error> {
-    let payload = event
-        .first()
-        .map_err(|_| Error::InvalidRequest("The payload is not of the expected form"))?;
+    let wrong = Error::InvalidRequest("The payload is not of the expected form");
+    // An array would be read as the fields in their order.
+    if event.args().starts_with('[') {
+        return Err(wrong);
+    }
+    let payload = event.first().map_err(|_| wrong)?;
     payload.ok_or(Error::InvalidRequest("The event needs a payload"))
 }
 

@@ -16,6 +16,55 @@ pub struct Event {
 }
 
 impl Event {
+    /// Takes an event apart. The JSON has passed [`json::check`](super::json::check), which bounds its depth.
+    pub fn decode(
+        json: &str,
+        ack: Option<AckId>,
+        attachments: &[Bytes],
+        max_name_bytes: usize,
+    ) -> Result<Self, EventError> {
+        let inner = json
+            .trim_ascii()
+            .strip_prefix('[')
+            .and_then(|json| json.strip_suffix(']'))
+            .ok_or(EventError::Shape)?
+            .trim_ascii();
+        if !inner.starts_with('"') {
+            return Err(EventError::Shape);
+        }
+        let mut values = serde_json::Deserializer::from_str(inner).into_iter::<String>();
+        let Some(Ok(name)) = values.next() else {
+            return Err(EventError::Shape);
+        };
+        if name.len() > max_name_bytes || is_reserved(&name) {
+            return Err(EventError::Name);
+        }
+        let rest = inner.get(values.byte_offset()..).unwrap_or_default();
+        let rest = rest.trim_ascii_start();
+        let args = rest.strip_prefix(',').unwrap_or(rest).trim_ascii();
+        let (args, attachments) = if attachments.is_empty() {
+            (args.into(), Vec::new())
+        } else {
+            // In brackets again, to be one value.
+            let Normalised { json, order } = normalise(&format!("[{args}]"), attachments.len())
+                .map_err(|InvalidPlaceholder| EventError::Placeholder)?;
+            let attachments = order
+                .into_iter()
+                .filter_map(|at| attachments.get(at).cloned())
+                .collect();
+            let args = json
+                .strip_prefix('[')
+                .and_then(|args| args.strip_suffix(']'));
+            (args.unwrap_or_default().into(), attachments)
+        };
+        Ok(Self {
+            name,
+            args,
+            attachments,
+            ack,
+        })
+    }
+
     /// What the client emitted.
     pub fn name(&self) -> &str {
         &self.name
@@ -48,63 +97,16 @@ impl Event {
 
 /// The payload is no event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum EventError {
+pub enum EventError {
     /// Not an array that starts with a string.
     #[error("an event is an array that starts with its name")]
     Shape,
     /// The name is reserved or too long.
     #[error("event name not allowed")]
     Name,
-    #[error(transparent)]
-    Placeholder(#[from] InvalidPlaceholder),
-}
-
-/// Takes an event apart. The JSON has been checked.
-pub(super) fn decode(
-    json: &str,
-    ack: Option<AckId>,
-    attachments: &[Bytes],
-    max_name_bytes: usize,
-) -> Result<Event, EventError> {
-    let inner = json
-        .trim_ascii()
-        .strip_prefix('[')
-        .and_then(|json| json.strip_suffix(']'))
-        .ok_or(EventError::Shape)?
-        .trim_ascii();
-    if !inner.starts_with('"') {
-        return Err(EventError::Shape);
-    }
-    let mut values = serde_json::Deserializer::from_str(inner).into_iter::<String>();
-    let Some(Ok(name)) = values.next() else {
-        return Err(EventError::Shape);
-    };
-    if name.len() > max_name_bytes || is_reserved(&name) {
-        return Err(EventError::Name);
-    }
-    let rest = inner.get(values.byte_offset()..).unwrap_or_default();
-    let rest = rest.trim_ascii_start();
-    let args = rest.strip_prefix(',').unwrap_or(rest).trim_ascii();
-    let (args, attachments) = if attachments.is_empty() {
-        (args.into(), Vec::new())
-    } else {
-        // In brackets again, to be one value.
-        let Normalised { json, order } = normalise(&format!("[{args}]"), attachments.len())?;
-        let attachments = order
-            .into_iter()
-            .filter_map(|at| attachments.get(at).cloned())
-            .collect();
-        let args = json
-            .strip_prefix('[')
-            .and_then(|args| args.strip_suffix(']'));
-        (args.unwrap_or_default().into(), attachments)
-    };
-    Ok(Event {
-        name,
-        args,
-        attachments,
-        ack,
-    })
+    /// A placeholder that names no attachment.
+    #[error("invalid placeholder")]
+    Placeholder,
 }
 
 #[cfg(test)]
@@ -112,7 +114,7 @@ mod tests {
     use super::*;
 
     fn event(json: &str) -> Result<Event, EventError> {
-        decode(json, None, &[], 16)
+        Event::decode(json, None, &[], 16)
     }
 
     #[test]

@@ -10,7 +10,6 @@ use tokio::time::Instant;
 use super::config::Config;
 use super::connection::{Connection, Membership, Occupant, Partial};
 use super::error::{ConnectError, DisconnectReason};
-use super::event;
 use super::json;
 use super::namespace::Io;
 use super::packet::{Kind, Packet};
@@ -156,7 +155,7 @@ impl<H: Handler> SocketIo<H> {
         packet: &Packet<'_>,
     ) -> Result<(), Violation> {
         json::check(packet.data, self.config.max_json_depth).map_err(|_| Violation)?;
-        let event = event::decode(
+        let event = Event::decode(
             packet.data,
             packet.id,
             &[],
@@ -235,7 +234,7 @@ impl<H: Handler> SocketIo<H> {
         if partial.kind == Kind::BinaryAck {
             return Ok(());
         }
-        let event = event::decode(
+        let event = Event::decode(
             &partial.json,
             partial.id,
             &partial.attachments,

@@ -23,7 +23,7 @@ use serde_json::value::RawValue;
 pub use config::Config;
 pub use connection::Connection;
 pub use error::{ConnectError, DisconnectReason};
-pub use event::Event;
+pub use event::{Event, EventError};
 pub use layer::SocketIo;
 pub use namespace::{Io, Namespace, Reached};
 pub use outgoing::Outgoing;

@@ -76,7 +76,7 @@ impl<'a> Scanner<'a> {
             Some(b'"') => self.at = string_end(self.text, start),
             _ => self.scalar(),
         }
-        Ok(&self.text[start..self.at])
+        Ok(self.text.get(start..self.at).unwrap_or_default())
     }
 
     fn array(&mut self) -> Result<(), InvalidPlaceholder> {
@@ -126,7 +126,9 @@ impl<'a> Scanner<'a> {
             .ok_or(InvalidPlaceholder)
     }
 
+    /// Always moves on, so that a text that is not JSON after all comes to an end.
     fn scalar(&mut self) {
+        self.at += 1;
         while self
             .text
             .get(self.at)
@@ -222,6 +224,13 @@ mod tests {
             r#"[{"_placeholder":true,"num":{"_placeholder":true,"num":0}}]"#,
         ] {
             assert_eq!(normalise(json, 2), Err(InvalidPlaceholder), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_no_json_comes_to_an_end() {
+        for text in ["[}", "{]", "{0", "{\"a\"", "[\"", "{,", "[,,", ""] {
+            let _ = normalise(text, 1);
         }
     }
 

@@ -230,9 +230,12 @@ impl Store {
     /// Resolves with the reason once the store has failed and the process has to end.
     pub async fn failed(&self) -> String {
         let mut failure = self.shared.failure.subscribe();
-        match failure.wait_for(Option::is_some).await {
-            Ok(why) => why.clone().unwrap_or_default(),
-            Err(_) => std::future::pending().await,
+        // Copied out of its lock at once: the guard must not live across an await, or no task could wait for this.
+        let why = failure.wait_for(Option::is_some).await;
+        let why = why.ok().map(|why| why.clone().unwrap_or_default());
+        match why {
+            Some(why) => why,
+            None => std::future::pending().await,
         }
     }
 

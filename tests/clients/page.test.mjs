@@ -51,6 +51,26 @@ async function write(page, text) {
 /** Waits for an attribute's value; a locator that never gets there fails the test. */
 const withStatus = (tick, status) => tick.and(tick.page().locator(`[data-status="${status}"]`)).waitFor();
 
+/** Runs in the page: records a few frames of a canvas. Gives the file in base64. */
+async function recordVideo() {
+  const canvas = Object.assign(document.createElement('canvas'), { width: 64, height: 48 });
+  const context = canvas.getContext('2d');
+  const recorder = new MediaRecorder(canvas.captureStream(30), { mimeType: 'video/webm' });
+  const chunks = [];
+  recorder.ondataavailable = ({ data }) => chunks.push(data);
+  const ended = new Promise((resolve) => (recorder.onstop = resolve));
+  recorder.start();
+  for (let frame = 0; frame < 20; frame += 1) {
+    context.fillStyle = `hsl(${frame * 18} 80% 50%)`;
+    context.fillRect(0, 0, 64, 48);
+    await new Promise(requestAnimationFrame);
+  }
+  recorder.stop();
+  await ended;
+  const bytes = new Uint8Array(await new Blob(chunks).arrayBuffer());
+  return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(''));
+}
+
 describe('the demo page', { timeout: 180_000 }, () => {
   test('the choice of a person leads to their conversations', async () => {
     const page = await openPage(browser);
@@ -119,6 +139,20 @@ describe('the demo page', { timeout: 180_000 }, () => {
     await farida.getByRole('dialog').locator('img').waitFor();
     await farida.keyboard.press('Escape');
     await farida.getByRole('dialog').waitFor({ state: 'detached' });
+    for (const page of [asha, farida]) assertClean(page, server);
+  });
+
+  test('a video crosses and can be played', async () => {
+    const [asha, farida] = await Promise.all([pageOf('asha'), pageOf('farida')]);
+    await Promise.all([openChat(asha, 'farida'), openChat(farida, 'asha')]);
+    const buffer = Buffer.from(await asha.evaluate(recordVideo), 'base64');
+    await asha.getByTestId('file-input').setInputFiles({ name: 'puppy.webm', mimeType: 'video/webm', buffer });
+    await asha.getByTestId('composer').fill('See how she runs');
+    await asha.getByTestId('send').click();
+    const video = message(farida, 'See how she runs').locator('video');
+    await video.waitFor();
+    await farida.waitForFunction((element) => element.videoWidth === 64, await video.elementHandle());
+    await chatWith(farida, 'asha').filter({ hasText: 'Video: See how she runs' }).waitFor();
     for (const page of [asha, farida]) assertClean(page, server);
   });
 
@@ -237,6 +271,33 @@ describe('the demo page', { timeout: 180_000 }, () => {
     await withStatus(tickOf(rohan, 'over polling'), 'read');
     assert.equal(websockets, 0);
     for (const page of [rohan, asha]) assertClean(page, server);
+  });
+
+  test('a token that is no longer good is replaced without a word', async () => {
+    const page = await openPage(browser);
+    pages.push(page);
+    let asked = 0;
+    await page.route('**/demo/session.json', async (route) => {
+      asked += 1;
+      const session = await (await route.fetch()).json();
+      if (asked === 1) session.users.forEach((user) => (user.token += 'x'));
+      await route.fulfill({ json: session });
+    });
+    await page.goto(`${server.url}/?user=user-gurpreet`);
+    await openChat(page, 'lakshmi');
+    await write(page, 'with a fresh token');
+    await withStatus(tickOf(page, 'with a fresh token'), 'sent');
+    assert.equal(asked, 2);
+    assertClean(page, server);
+  });
+
+  test('an address that leads to no chat of this person leads to the list', async () => {
+    const page = await openPage(browser);
+    pages.push(page);
+    await page.goto(`${server.url}/?user=user-rohan#chat=${'f'.repeat(24)}`);
+    await page.waitForURL((url) => url.hash === '');
+    await chatWith(page, 'asha').waitFor();
+    await openChat(page, 'asha');
   });
 
   test('on a phone the list and the chat take turns', async () => {

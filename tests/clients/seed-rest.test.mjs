@@ -21,7 +21,7 @@ describe('chats', { timeout: 60_000 }, () => {
     const answer = await buyer.call('POST', '/create', { participantId: SELLER, petId: PET });
     assert.deepEqual([answer.status, answer.message], [201, 'Chat created successfully']);
     const chat = answer.data;
-    assert.deepEqual(chat.participants.map(({ _id }) => _id).toSorted(), ['rest-buyer', SELLER]);
+    assert.deepEqual(chat.participants.map(({ _id }) => _id).sort(), ['rest-buyer', SELLER]);
     const seller = chat.participants.find(({ _id }) => _id === SELLER);
     assert.deepEqual([seller.name, seller.email, seller.profilePicture], ['Asha', 'asha@example.com', '/demo/assets/pictures/avatar-asha.svg']);
     const { _id, title, images, price, address, breed } = chat.petListing;

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { io } from 'socket.io-client';
+import { miniReact } from './support/mini-react.mjs';
 import { Person, pair } from './support/rest.mjs';
 import { Server } from './support/server.mjs';
 import { ask, connected, next, record, socketFor } from './support/sockets.mjs';
@@ -186,55 +187,3 @@ test('the options for slow networks are accepted', patience, async () => {
   const socket = await connected(person, { timeout: 20000, reconnectionAttempts: 5, reconnectionDelay: 2000 });
   assert.equal(socket.connected, true);
 });
-
-/** As much of React as one component with three kinds of hooks needs. */
-function miniReact() {
-  const cells = [];
-  const waiting = new Set();
-  let component;
-  let cursor;
-  let latest;
-  let effects = [];
-
-  function render() {
-    cursor = 0;
-    latest = component();
-    const due = effects;
-    effects = [];
-    for (const run of due) run();
-    for (const check of waiting) check();
-  }
-
-  const sameDependencies = (before, now) => before && now.every((value, index) => Object.is(value, before[index]));
-  return {
-    useRef: (initial) => (cells[cursor++] ??= { current: initial }),
-    useState(initial) {
-      const cell = (cells[cursor++] ??= { value: initial });
-      return [cell.value, (value) => {
-        if (Object.is(cell.value, value)) return;
-        cell.value = value;
-        render();
-      }];
-    },
-    useEffect(effect, dependencies) {
-      const cell = (cells[cursor++] ??= {});
-      if (sameDependencies(cell.dependencies, dependencies)) return;
-      cell.dependencies = dependencies;
-      effects.push(() => {
-        cell.cleanup?.();
-        cell.cleanup = effect();
-      });
-    },
-    mount(body) {
-      component = body;
-      render();
-      return () => cells.forEach((cell) => cell.cleanup?.());
-    },
-    result: () => latest,
-    until: (pleases) => new Promise((resolve) => {
-      const check = () => pleases(latest) && waiting.delete(check) && resolve();
-      waiting.add(check);
-      check();
-    }),
-  };
-}

@@ -33,10 +33,10 @@ function openMessenger(me, users, pets) {
   const shop = petsView(model, { onask: ask, users: new Map(users.map((user) => [user._id, user])) });
   const banner = h('div', { class: 'banner', role: 'status', data: { testid: 'banner' } });
   const unread = h('span', { class: 'tab-badge' });
-  const shell = h('div', { class: 'shell' },
+  const shell = h('main', { class: 'shell' },
     banner,
-    h('aside', { class: 'sidebar' }, meHeader(me), tabs(unread), chats.element),
-    h('main', { class: 'pane' }, shop, conversation.element));
+    h('section', { class: 'sidebar', 'aria-labelledby': 'chats-title' }, h('h1', { id: 'chats-title', class: 'visually-hidden' }, 'Conversations'), meHeader(me), tabs(unread), chats.element),
+    h('div', { class: 'pane' }, shop, conversation.element));
   root.replaceChildren(shell);
 
   async function ask(pet) {
@@ -44,8 +44,10 @@ function openMessenger(me, users, pets) {
     if (chatId) location.hash = `chat=${chatId}`;
   }
 
+  const chatInAddress = () => /^#chat=(.+)$/.exec(location.hash)?.[1];
+
   function follow() {
-    const chatId = /^#chat=(.+)$/.exec(location.hash)?.[1];
+    const chatId = chatInAddress();
     shell.dataset.view = chatId ? 'chat' : location.hash === '#pets' ? 'pets' : 'chats';
     if (chatId) conversation.open(chatId);
     else conversation.close();
@@ -53,9 +55,12 @@ function openMessenger(me, users, pets) {
   }
 
   function draw() {
+    // An address may be old, or somebody else's.
+    if (model.chatsLoaded && chatInAddress() && !model.chats.has(chatInAddress())) location.hash = '';
     const total = model.totalUnread();
     chats.update(client.openChatId);
     conversation.update();
+    shell.dataset.connection = model.connection.state;
     updateBanner(banner, model.connection, client);
     unread.textContent = total > 0 ? String(total) : '';
     document.title = `${total > 0 ? `(${total}) ` : ''}${me.name} · jivchat demo`;

@@ -97,8 +97,10 @@ export class Client {
   startInquiry(pet) {
     return this.#guard(async () => {
       const chat = await this.api.createChat(pet.owner, pet._id);
-      // The create answer need not carry what the list has; a known chat stays as it is.
-      if (!this.#model.chats.has(chat._id)) this.#model.putChat(chat);
+      // A known chat stays as it is: its list entry may be newer than this answer.
+      const put = () => this.#model.chats.has(chat._id) || this.#model.putChat(chat);
+      put();
+      this.#sinceSnapshot?.push(put);
       return chat._id;
     });
   }

@@ -90,3 +90,11 @@ export function fill(element, description, build) {
   element.filledWith = description;
   element.replaceChildren(...[build()].flat().filter(Boolean));
 }
+
+/** A video that is already gone from the page may still be reading its file; a URL taken away under it is an error. */
+const READING_MS = 60_000;
+
+/** Gives a preview's `blob:` address back, when nobody reads it any more. */
+export function releasePreview(url) {
+  if (url) setTimeout(() => URL.revokeObjectURL(url), READING_MS);
+}

@@ -3,6 +3,8 @@
  * sent again after a lost connection without appearing twice. Owns the queue and its retries, nothing of the display.
  */
 
+import { releasePreview } from './dom.js';
+
 /** Lost acks on a living connection before the sender is asked what to do. */
 const ATTEMPTS = 3;
 
@@ -112,7 +114,7 @@ export class Outbox {
   }
 
   #remove(entry) {
-    if (entry.previewUrl) URL.revokeObjectURL(entry.previewUrl);
+    releasePreview(entry.previewUrl);
     this.#model.pending = this.#model.pending.filter((pending) => pending !== entry);
     this.#model.changed();
   }

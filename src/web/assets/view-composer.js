@@ -1,6 +1,6 @@
 /** Writing: text, a picture or video with a caption, and what is being answered. Drafts are kept per chat. */
 
-import { fill, h, icon } from './dom.js';
+import { fill, h, icon, releasePreview } from './dom.js';
 import { preview } from './format.js';
 
 /** The server's limit, in UTF-16 units, which is what `maxLength` counts. */
@@ -56,7 +56,7 @@ export function composerView({ onsend, onfile, ontyping, onidle }) {
   }
 
   function setFile(chosen) {
-    if (previewUrl) URL.revokeObjectURL(previewUrl);
+    releasePreview(previewUrl);
     file = chosen;
     previewUrl = chosen && URL.createObjectURL(chosen);
     picker.value = '';
@@ -107,7 +107,7 @@ export function composerView({ onsend, onfile, ontyping, onidle }) {
       chatId = nextChatId;
       input.value = drafts.get(chatId) ?? '';
       parent = undefined;
-      if (previewUrl) URL.revokeObjectURL(previewUrl);
+      releasePreview(previewUrl);
       file = previewUrl = undefined;
       refresh();
     },

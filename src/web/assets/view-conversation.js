@@ -83,7 +83,8 @@ export function conversationView(model, client) {
     ]);
     const presence = model.presence.get(chat.other._id);
     updatePresence(head.querySelector('.presence'), presence?.isOnline);
-    head.querySelector('.head-status').textContent = presence?.isOnline ? 'online' : lastSeen(presence?.lastSeen);
+    const status = presence?.isOnline ? 'online' : lastSeen(presence?.lastSeen);
+    head.querySelector('.head-status').textContent = model.connection.state === 'online' ? status : 'waiting for the connection';
   }
 
   function updateFoot(chat) {

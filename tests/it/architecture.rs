@@ -1,0 +1,153 @@
+//! The arrows between the parts of `src`, held as data against the sources. It reads text, not Rust: what a module names is
+//! what stands after `crate::`. Unit tests are not read; they may look wherever they need to.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What each module may name. `*` is everything but `commands`.
+const ARROWS: [(&str, &str); 23] = [
+    ("id", ""),
+    ("limits", ""),
+    ("journal", ""),
+    ("media", ""),
+    ("cors", ""),
+    ("engineio", ""),
+    ("socketio", "engineio"),
+    ("model", "id"),
+    ("auth", "id"),
+    ("config", "id"),
+    ("pet_document", "id model"),
+    ("store", "journal model id"),
+    ("chat", "store model id limits"),
+    ("access", "auth chat id"),
+    ("view", "chat model id"),
+    ("input", "chat id model"),
+    (
+        "api",
+        "access auth chat id input limits media model pet_document view",
+    ),
+    (
+        "realtime",
+        "access auth chat id input limits model socketio view",
+    ),
+    ("web", "api auth chat id model pet_document"),
+    ("server", "*"),
+    ("commands", "*"),
+    ("main", "commands config"),
+    ("lib", ""),
+];
+
+/// Words that only these modules may say.
+const RESERVED: [(&str, &str); 4] = [
+    ("sled::", "store"),
+    ("anyhow", "main commands"),
+    ("crate::config", "server commands"),
+    ("unbounded_channel", ""),
+];
+
+#[test]
+fn no_module_names_what_it_must_not_know() {
+    let mut wrong = Vec::new();
+    for (module, path, code) in sources() {
+        let arrow = ARROWS.iter().find(|(from, _)| *from == module);
+        let Some((_, allowed)) = arrow else {
+            wrong.push(format!(
+                "`{module}` stands in no arrow: add it to the table"
+            ));
+            continue;
+        };
+        for named in named_modules(&code) {
+            let is_allowed = *allowed == "*" && named != "commands"
+                || named == module
+                || allowed.split(' ').any(|one| one == named);
+            if !is_allowed {
+                wrong.push(format!(
+                    "`{module}` must not know `{named}` ({})",
+                    path.display()
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn reserved_words_stay_where_they_belong() {
+    let mut wrong = Vec::new();
+    for (module, path, code) in sources() {
+        for (word, allowed) in RESERVED {
+            if code.contains(word) && !allowed.split(' ').any(|one| one == module) {
+                wrong.push(format!(
+                    "`{module}` must not say `{word}` ({})",
+                    path.display()
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_reader_of_sources_sees_what_it_looks_for() {
+    let code = code_of(
+        "use crate::chat::X; // crate::api\nfn f() { crate::store::open(); }\n#[cfg(test)]\nmod tests { use crate::web; }",
+    );
+    let named: Vec<_> = named_modules(&code).into_iter().collect();
+    assert_eq!(named, ["chat", "store"]);
+    let grouped = named_modules("use crate::{api, chat};");
+    assert_eq!(grouped.into_iter().collect::<Vec<_>>(), ["{"]);
+    let seen: BTreeSet<_> = sources().into_iter().map(|(module, ..)| module).collect();
+    for (module, _) in ARROWS {
+        assert!(
+            seen.contains(module),
+            "the arrow of `{module}` holds nothing"
+        );
+    }
+}
+
+/// Module, path and code of every file; unit tests in files of their own are left out.
+fn sources() -> Vec<(String, PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    let mut directories = vec![root.clone()];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            if path.is_dir() {
+                directories.push(path);
+            } else if name.ends_with(".rs")
+                && !name.ends_with("tests.rs")
+                && name != "simulation.rs"
+            {
+                let inside = path.strip_prefix(&root).unwrap().to_owned();
+                let first = inside.iter().next().unwrap().to_str().unwrap();
+                let module = first.trim_end_matches(".rs").to_owned();
+                let code = code_of(&fs::read_to_string(&path).unwrap());
+                found.push((module, inside, code));
+            }
+        }
+    }
+    found
+}
+
+/// Without comments and without the unit tests at the end.
+fn code_of(source: &str) -> String {
+    let lines = source.lines().map(|line| line.split("//").next().unwrap());
+    let code = lines.collect::<Vec<_>>().join("\n");
+    let tests = code.find("#[cfg(test)]\nmod tests {");
+    code[..tests.unwrap_or(code.len())].to_owned()
+}
+
+/// What stands after each `crate::`. A group in braces is answered as `{`, which no arrow allows: one `use` a module.
+fn named_modules(code: &str) -> BTreeSet<String> {
+    let after = code.split("crate::").skip(1);
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    after
+        .map(|rest| match rest.find(|c| !is_name(c)) {
+            Some(0) => rest[..1].to_owned(),
+            end => rest[..end.unwrap_or(rest.len())].to_owned(),
+        })
+        .collect()
+}

@@ -1,0 +1,27 @@
+//! The chat from outside: the server runs in this process on a free port, and clients speak raw HTTP/1.1 and raw
+//! Socket.IO text to it, so that a mistake in the server's own codecs cannot hide itself.
+
+mod rest;
+mod server;
+mod sockets;
+
+mod connecting;
+mod defects;
+mod durability;
+mod media;
+mod process;
+mod realtime;
+mod refusals;
+mod routes;
+mod scenarios;
+
+use std::time::Duration;
+
+/// Only a broken build is this slow; nothing else depends on the clock.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits for what must happen.
+async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    let outcome = tokio::time::timeout(PATIENCE, future).await;
+    outcome.unwrap_or_else(|_| panic!("waited too long for {what}"))
+}

@@ -1,0 +1,105 @@
+//! The real binary as a child process: started, killed, told to stop. It knows no route.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use tokio::sync::oneshot;
+
+use super::rest::Rest;
+use super::server::{SECRET, token};
+use super::within;
+
+/// A running `jivchat`; killed when it is dropped.
+pub(super) struct Process {
+    child: Child,
+    pub(super) address: SocketAddr,
+}
+
+/// The binary on this directory, with nothing of the environment that would change it.
+pub(super) fn command(directory: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_jivchat"));
+    for variable in [
+        "HOST",
+        "PORT",
+        "JWT_SECRET",
+        "SOCKET_IO_TRANSPORTS",
+        "CHAT_MEDIA_PATH",
+        "MAX_FILE_SIZE",
+    ] {
+        command.env_remove(variable);
+    }
+    command
+        .args([
+            "--port",
+            "0",
+            "--log",
+            "error",
+            "--no-rate-limit",
+            "--jwt-secret",
+            SECRET,
+        ])
+        .arg("--data-dir")
+        .arg(directory)
+        .stdin(Stdio::null());
+    command
+}
+
+impl Process {
+    /// Starts on a directory and waits until the port is open.
+    pub(super) async fn start(directory: &Path) -> Self {
+        let mut command = command(directory);
+        let mut child = command
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (say, said) = oneshot::channel();
+        // Reads to the end: a child whose standard error is full would wait.
+        std::thread::spawn(move || {
+            let mut say = Some(say);
+            for line in lines.map_while(Result::ok) {
+                match (line.strip_prefix("listening on http://"), say.take()) {
+                    (Some(address), Some(say)) => drop(say.send(address.parse().unwrap())),
+                    (_, waiting) => say = waiting,
+                }
+            }
+        });
+        let address = within("the server to listen", said).await.unwrap();
+        Self { child, address }
+    }
+
+    pub(super) fn user(&self, id: &str) -> Rest {
+        Rest::new(self.address, id, Some(token(id, Some(id))))
+    }
+
+    /// `kill -9`.
+    pub(super) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks it to stop and waits until it has.
+    pub(super) async fn terminate(mut self) -> ExitStatus {
+        let id = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+        let ended = tokio::task::spawn_blocking(move || self.child.wait().unwrap());
+        within("the process to end", ended).await.unwrap()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Ended already, or a test has failed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

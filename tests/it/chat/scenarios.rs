@@ -1,0 +1,611 @@
+//! One table of things that people do, run through REST and through a socket: the same refusal, the same stored message, the same
+//! news for the others. What differs by nature (minted ids, times, file names) is made the same before it is compared.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::media::PNG;
+use super::rest::{Rest, text};
+use super::server::TestServer;
+use super::sockets::Client;
+
+#[derive(Debug, Clone, Copy)]
+enum Edge {
+    Rest,
+    Socket,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Act {
+    Send,
+    MarkRead,
+}
+
+/// Who does what, and the `error` that comes of it; empty for success.
+struct Scenario {
+    name: &'static str,
+    who: &'static str,
+    act: Act,
+    payload: Value,
+    error: &'static str,
+}
+
+/// What came of it, as both edges must tell it alike.
+#[derive(Debug, PartialEq)]
+struct Outcome {
+    error: String,
+    message: Value,
+    stored: Value,
+    news: Vec<(String, Value)>,
+    own_news: Vec<(String, Value)>,
+}
+
+/// Placeholders in payloads stand for what each edge's world has minted.
+fn scenarios() -> Vec<Scenario> {
+    let send = |name, who, payload, error| Scenario {
+        name,
+        who,
+        act: Act::Send,
+        payload,
+        error,
+    };
+    let read = |name, who, payload, error| Scenario {
+        name,
+        who,
+        act: Act::MarkRead,
+        payload,
+        error,
+    };
+    let in_chat = |more: Value| {
+        let mut payload = json!({ "chatId": "<chat>" });
+        payload
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        payload
+    };
+    let astral = "😀".repeat(500);
+    vec![
+        send(
+            "a text",
+            "buyer",
+            in_chat(json!({ "content": "Hello!" })),
+            "",
+        ),
+        send(
+            "a text as the seed sends it",
+            "buyer",
+            in_chat(
+                json!({ "content": "नमस्ते 🐶", "messageType": "text", "mediaUrl": null, "parentMessageId": null }),
+            ),
+            "",
+        ),
+        send(
+            "an empty mediaUrl",
+            "buyer",
+            in_chat(json!({ "content": "a", "mediaUrl": "" })),
+            "",
+        ),
+        send(
+            "unknown fields",
+            "buyer",
+            in_chat(json!({ "content": "b", "color": { "r": 1 } })),
+            "",
+        ),
+        send(
+            "markup stays text",
+            "buyer",
+            in_chat(json!({ "content": "<script>alert(1)</script>\u{0}\u{1f}\u{2028}" })),
+            "",
+        ),
+        send("no content", "buyer", in_chat(json!({})), "content_empty"),
+        send(
+            "content null",
+            "buyer",
+            in_chat(json!({ "content": null })),
+            "content_empty",
+        ),
+        send(
+            "content empty",
+            "buyer",
+            in_chat(json!({ "content": "" })),
+            "content_empty",
+        ),
+        send(
+            "content blank",
+            "buyer",
+            in_chat(json!({ "content": " \n\t\u{a0}\u{3000} " })),
+            "content_empty",
+        ),
+        send(
+            "the longest content",
+            "buyer",
+            in_chat(json!({ "content": "x".repeat(1000) })),
+            "",
+        ),
+        send(
+            "the longest content beyond the BMP",
+            "buyer",
+            in_chat(json!({ "content": astral })),
+            "",
+        ),
+        send(
+            "content too long",
+            "buyer",
+            in_chat(json!({ "content": "x".repeat(1001) })),
+            "content_too_long",
+        ),
+        send(
+            "content too long in UTF-16",
+            "buyer",
+            in_chat(json!({ "content": format!("{astral}x") })),
+            "content_too_long",
+        ),
+        send(
+            "content is a number",
+            "buyer",
+            in_chat(json!({ "content": 5 })),
+            "invalid_request",
+        ),
+        send(
+            "content is an object",
+            "buyer",
+            in_chat(json!({ "content": { "$gt": "" } })),
+            "invalid_request",
+        ),
+        send(
+            "unknown type",
+            "buyer",
+            in_chat(json!({ "content": "a", "messageType": "audio" })),
+            "invalid_message_type",
+        ),
+        send(
+            "type is a number",
+            "buyer",
+            in_chat(json!({ "content": "a", "messageType": 1 })),
+            "invalid_request",
+        ),
+        send(
+            "image without media",
+            "buyer",
+            in_chat(json!({ "content": "a", "messageType": "image" })),
+            "invalid_media",
+        ),
+        send(
+            "video without media",
+            "buyer",
+            in_chat(json!({ "content": "a", "messageType": "video" })),
+            "invalid_media",
+        ),
+        send(
+            "media that was never uploaded",
+            "buyer",
+            in_chat(json!({ "content": "a", "messageType": "image", "mediaUrl": "nothing.png" })),
+            "invalid_media",
+        ),
+        send(
+            "media by a path",
+            "buyer",
+            in_chat(
+                json!({ "content": "a", "messageType": "image", "mediaUrl": "../../etc/passwd" }),
+            ),
+            "invalid_media",
+        ),
+        send(
+            "media of the other side",
+            "buyer",
+            in_chat(
+                json!({ "content": "a", "messageType": "image", "mediaUrl": "<picture of seller>" }),
+            ),
+            "invalid_media",
+        ),
+        send(
+            "media of another chat",
+            "buyer",
+            in_chat(
+                json!({ "content": "a", "messageType": "image", "mediaUrl": "<picture elsewhere>" }),
+            ),
+            "invalid_media",
+        ),
+        send(
+            "a picture as a video",
+            "buyer",
+            in_chat(json!({ "content": "a", "messageType": "video", "mediaUrl": "<picture>" })),
+            "invalid_media",
+        ),
+        send(
+            "a text with media",
+            "buyer",
+            in_chat(json!({ "content": "a", "mediaUrl": "<picture>" })),
+            "invalid_media",
+        ),
+        send(
+            "a picture again",
+            "buyer",
+            in_chat(json!({ "content": "look", "messageType": "image", "mediaUrl": "<picture>" })),
+            "",
+        ),
+        send(
+            "a reply",
+            "buyer",
+            in_chat(json!({ "content": "yes", "parentMessageId": "<message>" })),
+            "",
+        ),
+        send(
+            "parent in another chat",
+            "buyer",
+            in_chat(json!({ "content": "a", "parentMessageId": "<message elsewhere>" })),
+            "invalid_parent",
+        ),
+        send(
+            "parent that is nowhere",
+            "buyer",
+            in_chat(json!({ "content": "a", "parentMessageId": "f".repeat(24) })),
+            "invalid_parent",
+        ),
+        send(
+            "parent malformed",
+            "buyer",
+            in_chat(json!({ "content": "a", "parentMessageId": "x" })),
+            "invalid_id",
+        ),
+        send(
+            "with a client id",
+            "buyer",
+            in_chat(json!({ "content": "once", "clientMessageId": "c-1" })),
+            "",
+        ),
+        send(
+            "the same client id again",
+            "buyer",
+            in_chat(json!({ "content": "once", "clientMessageId": "c-1" })),
+            "",
+        ),
+        send(
+            "the same client id with other content",
+            "buyer",
+            in_chat(json!({ "content": "twice", "clientMessageId": "c-1" })),
+            "conflict",
+        ),
+        send(
+            "the same client id with a parent",
+            "buyer",
+            in_chat(
+                json!({ "content": "once", "clientMessageId": "c-1", "parentMessageId": "<message>" }),
+            ),
+            "conflict",
+        ),
+        send(
+            "client id too long",
+            "buyer",
+            in_chat(json!({ "content": "a", "clientMessageId": "x".repeat(65) })),
+            "invalid_request",
+        ),
+        send(
+            "client id empty",
+            "buyer",
+            in_chat(json!({ "content": "a", "clientMessageId": "" })),
+            "invalid_request",
+        ),
+        send(
+            "client id is a number",
+            "buyer",
+            in_chat(json!({ "content": "a", "clientMessageId": 7 })),
+            "invalid_request",
+        ),
+        send(
+            "a blocked chat",
+            "buyer",
+            json!({ "chatId": "<blocked>", "content": "a" }),
+            "chat_blocked",
+        ),
+        send(
+            "a chat of others",
+            "stranger",
+            in_chat(json!({ "content": "a" })),
+            "access_denied",
+        ),
+        send(
+            "an unknown chat",
+            "buyer",
+            json!({ "chatId": "f".repeat(24), "content": "a" }),
+            "access_denied",
+        ),
+        send(
+            "a malformed chat",
+            "buyer",
+            json!({ "chatId": "chat_id", "content": "a" }),
+            "invalid_id",
+        ),
+        send(
+            "a user's id as chat",
+            "buyer",
+            json!({ "chatId": "seller", "content": "a" }),
+            "invalid_id",
+        ),
+        read(
+            "reading",
+            "seller",
+            json!({ "chatId": "<chat>", "messageId": "<last>" }),
+            "",
+        ),
+        read(
+            "reading what is read",
+            "seller",
+            json!({ "chatId": "<chat>", "messageId": "<last>" }),
+            "",
+        ),
+        read(
+            "reading a blocked chat",
+            "buyer",
+            json!({ "chatId": "<blocked>", "messageId": "<message in blocked>" }),
+            "",
+        ),
+        read(
+            "reading a chat of others",
+            "stranger",
+            json!({ "chatId": "<chat>", "messageId": "<last>" }),
+            "access_denied",
+        ),
+        read(
+            "reading an unknown chat",
+            "buyer",
+            json!({ "chatId": "f".repeat(24), "messageId": "<last>" }),
+            "access_denied",
+        ),
+        read(
+            "reading a malformed chat",
+            "buyer",
+            json!({ "chatId": "x", "messageId": "<last>" }),
+            "invalid_id",
+        ),
+    ]
+}
+
+/// A server with people, chats and files, of which one edge is used.
+struct World {
+    edge: Edge,
+    server: TestServer,
+    people: BTreeMap<&'static str, (Rest, Client)>,
+    minted: BTreeMap<&'static str, String>,
+}
+
+impl World {
+    async fn new(edge: Edge) -> Self {
+        let server = TestServer::start(&["--no-rate-limit"]).await;
+        let mut people = BTreeMap::new();
+        for id in ["buyer", "seller", "stranger", "third", "fourth"] {
+            let user = server.user(id).await;
+            let socket = Client::connect(&server, &user).await;
+            people.insert(id, (user, socket));
+        }
+        let [buyer, seller, third, fourth] =
+            ["buyer", "seller", "third", "fourth"].map(|id| &people[id].0);
+        let chat = buyer.chat_with(seller).await;
+        let elsewhere = buyer.chat_with(third).await;
+        let blocked = buyer.chat_with(fourth).await;
+        let in_blocked = fourth.says(&blocked, "goodbye").await;
+        fourth
+            .put(&format!("/api/chat/{blocked}/toggle-block"))
+            .await
+            .ok(200);
+        let upload = async |who: &Rest, chat: &str| {
+            let message = who.uploads(chat, "a.png", PNG).await.ok(201);
+            text(&message["mediaUrl"])
+        };
+        let minted = BTreeMap::from([
+            ("<picture>", upload(buyer, &chat).await),
+            ("<picture of seller>", upload(seller, &chat).await),
+            ("<picture elsewhere>", upload(buyer, &elsewhere).await),
+            (
+                "<message>",
+                text(&seller.says(&chat, "Hello?").await["_id"]),
+            ),
+            (
+                "<message elsewhere>",
+                text(&third.says(&elsewhere, "Hello?").await["_id"]),
+            ),
+            ("<message in blocked>", text(&in_blocked["_id"])),
+            ("<chat>", chat),
+            ("<blocked>", blocked),
+        ]);
+        let mut world = Self {
+            edge,
+            server,
+            people,
+            minted,
+        };
+        world.news("prepared").await;
+        world
+    }
+
+    /// Lets the buyer say something in the chat and answers what the seller and the buyer heard before that.
+    async fn news(&mut self, end: &str) -> [Vec<(String, Value)>; 2] {
+        let chat = self.minted["<chat>"].clone();
+        let last = self.people["buyer"].0.says(&chat, end).await;
+        self.minted.insert("<last>", text(&last["_id"]));
+        let mut heard = [Vec::new(), Vec::new()];
+        for (id, heard) in ["seller", "buyer"].iter().zip(&mut heard) {
+            let socket = &mut self.people.get_mut(id).unwrap().1;
+            *heard = socket.until_hears(end).await;
+            // When a delivery is written down, and how many at once, is left to the server.
+            heard.retain(|(name, _)| name != "messageDelivered");
+        }
+        // The counter that goes with the end itself.
+        let socket = &mut self.people.get_mut("seller").unwrap().1;
+        socket.event("unreadCount").await;
+        heard
+    }
+
+    async fn run(&mut self, scenario: &Scenario) -> Outcome {
+        let payload = self.filled_in(&scenario.payload);
+        let answer = match self.edge {
+            Edge::Rest => self.over_rest(scenario, &payload).await,
+            Edge::Socket => self.over_socket(scenario, &payload).await,
+        };
+        let (error, mut message, data) = answer;
+        if error == "invalid_request" && message.as_str().unwrap().contains("expected form") {
+            // A body and a payload are described each in its own words.
+            message = Value::Null;
+        }
+        let stored = match (scenario.act, error.as_str()) {
+            (Act::Send, "") => self.stored_twin(&payload, &data).await,
+            _ => Value::Null,
+        };
+        let [mut news, mut own_news] = self.news(&format!("after {}", scenario.name)).await;
+        for (_, payload) in news.iter_mut().chain(&mut own_news) {
+            *payload = levelled(payload);
+        }
+        // Checked where it arrived; REST has its answer instead.
+        own_news.retain(|(name, _)| name != "error");
+        Outcome {
+            error,
+            message,
+            stored,
+            news,
+            own_news,
+        }
+    }
+
+    /// Error, sentence, data.
+    async fn over_rest(&self, scenario: &Scenario, payload: &Value) -> (String, Value, Value) {
+        let (rest, _) = &self.people[scenario.who];
+        let mut body = payload.clone();
+        let chat = text(&body.as_object_mut().unwrap().remove("chatId").unwrap());
+        let answer = match scenario.act {
+            Act::Send => rest.post(&format!("/api/chat/{chat}/send"), &body).await,
+            Act::MarkRead => rest.put(&format!("/api/chat/{chat}/mark-read")).await,
+        };
+        let envelope = answer.json();
+        let error = envelope["error"].as_str().unwrap_or_default().to_owned();
+        assert_eq!(envelope["success"], error.is_empty());
+        assert_eq!(answer.status < 300, error.is_empty());
+        (error, envelope["message"].clone(), envelope["data"].clone())
+    }
+
+    async fn over_socket(
+        &mut self,
+        scenario: &Scenario,
+        payload: &Value,
+    ) -> (String, Value, Value) {
+        let (_, socket) = self.people.get_mut(scenario.who).unwrap();
+        let event = match scenario.act {
+            Act::Send => "sendMessage",
+            Act::MarkRead => "markAsRead",
+        };
+        let ack = socket.call(event, payload).await;
+        let error = ack["error"].as_str().unwrap_or_default().to_owned();
+        assert_eq!(ack["success"], error.is_empty());
+        if !error.is_empty() {
+            let told = socket.event("error").await;
+            assert_eq!(
+                told["error"], ack["error"],
+                "the event and the ack say the same"
+            );
+            assert_eq!(
+                (&told["message"], &told["event"]),
+                (&ack["message"], &json!(event))
+            );
+            let named = payload["clientMessageId"].as_str();
+            assert_eq!(told["clientMessageId"].as_str(), named);
+        }
+        (error, ack["message"].clone(), ack["data"].clone())
+    }
+
+    /// The message in the answer, once it is certain that the history has the same.
+    async fn stored_twin(&self, payload: &Value, answered: &Value) -> Value {
+        let history = self.people["buyer"]
+            .0
+            .messages(payload["chatId"].as_str().unwrap())
+            .await;
+        let twins: Vec<_> = history
+            .iter()
+            .filter(|one| one["_id"] == answered["_id"])
+            .collect();
+        assert_eq!(twins.len(), 1);
+        assert_eq!(levelled(twins[0]), levelled(answered));
+        levelled(answered)
+    }
+
+    fn filled_in(&self, value: &Value) -> Value {
+        match value {
+            Value::String(text) => json!(self.minted.get(text.as_str()).unwrap_or(text)),
+            Value::Object(fields) => {
+                let fields = fields
+                    .iter()
+                    .map(|(key, value)| (key.clone(), self.filled_in(value)));
+                Value::Object(fields.collect())
+            }
+            other => other.clone(),
+        }
+    }
+}
+
+/// The value without what no two worlds have in common.
+fn levelled(value: &Value) -> Value {
+    match value {
+        Value::String(text) if is_minted(text) => json!("<id>"),
+        Value::String(text) if text.len() == 24 && text.ends_with('Z') => json!("<time>"),
+        Value::String(text) => match text.split_once("chat-") {
+            Some((before, _)) => json!(format!("{before}<file>")),
+            None => value.clone(),
+        },
+        Value::Array(values) => values.iter().map(levelled).collect(),
+        Value::Object(fields) => fields
+            .iter()
+            // How far a message has come meanwhile is the other side's doing.
+            .filter(|(key, _)| *key != "status" && *key != "readBy")
+            .map(|(key, value)| (key.clone(), levelled(value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+        other => other.clone(),
+    }
+}
+
+fn is_minted(text: &str) -> bool {
+    text.len() == 24 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+#[tokio::test]
+async fn both_edges_do_and_tell_the_same() {
+    let mut by_rest = World::new(Edge::Rest).await;
+    let mut by_socket = World::new(Edge::Socket).await;
+    for scenario in scenarios() {
+        let (rest, socket) = (by_rest.run(&scenario).await, by_socket.run(&scenario).await);
+        assert_eq!(
+            rest.error, scenario.error,
+            "{} over REST: {}",
+            scenario.name, rest.message
+        );
+        assert_eq!(rest, socket, "{}", scenario.name);
+        let is_shared = rest.news.is_empty() || !rest.own_news.is_empty();
+        assert!(
+            is_shared,
+            "{}: one's own sockets hear it too",
+            scenario.name
+        );
+        if !scenario.error.is_empty() {
+            assert!(
+                rest.news.is_empty(),
+                "a refusal is nobody else's news: {:?}",
+                rest.news
+            );
+        }
+    }
+    let heard = |outcome: &Outcome| {
+        outcome
+            .news
+            .iter()
+            .map(|(name, _)| name.clone())
+            .collect::<Vec<_>>()
+    };
+    let again = by_rest.run(&scenarios()[0]).await;
+    assert_eq!(
+        heard(&again),
+        ["newMessage", "unreadCount"],
+        "the table does hear what happens"
+    );
+    by_rest.server.stop().await;
+    by_socket.server.stop().await;
+}
