@@ -119,7 +119,13 @@ impl Server {
         let (chat, events) = Service::new(store.clone(), rules(config));
         let namespace = Namespace::new(realtime::NAMESPACE);
         let delivery = Delivery::new(chat.clone(), &namespace);
-        let background = Background::start(store, writer, chat.clone(), delivery.run(events));
+        let background = Background::start(
+            store,
+            writer,
+            chat.clone(),
+            compaction_policy(config),
+            delivery.run(events),
+        );
         let secrets = secrets(config)?;
         let demo = match secrets.first().filter(|_| config.demo) {
             Some(secret) => Some(Demo::load(&chat, secret).await.map_err(Error::Demo)?),
@@ -255,6 +261,13 @@ async fn open_store(config: &Serve) -> Result<(Store, WriterThread), Error> {
     };
     let opening = tokio::task::spawn_blocking(move || Store::open(&options));
     Ok(opening.await.map_err(|_| store::Error::Panicked)??)
+}
+
+fn compaction_policy(config: &Serve) -> store::CompactionPolicy {
+    store::CompactionPolicy {
+        ratio: config.storage.compact_ratio,
+        min_bytes: config.storage.compact_min_size << 20,
+    }
 }
 
 fn open_api(config: &Serve, chat: Service, access: Arc<Access>) -> Result<Api, Error> {

@@ -194,6 +194,11 @@ impl Index {
         rows.map(|row| row.map_err(Error::from))
     }
 
+    pub(super) fn count(&self, tree: Tree) -> Result<u64, Error> {
+        self.rows_after(tree, None)
+            .try_fold(0, |count, row| row.map(|_| count + 1))
+    }
+
     /// Removes the files once the last one that uses the index has let go of it.
     pub(super) fn supersede(&self) {
         self.files.superseded.store(true, Ordering::Release);

@@ -6,6 +6,7 @@
 //! It knows the records of [`crate::model`] and none of the rules about them. Only this folder names sled.
 
 mod chats;
+mod check;
 mod checkpoint;
 mod codec;
 mod compact;
@@ -28,6 +29,9 @@ mod tests;
 mod transaction;
 mod unread;
 mod users;
+mod verify;
+#[cfg(test)]
+mod verify_tests;
 mod writer;
 
 use std::path::PathBuf;
@@ -37,11 +41,13 @@ use std::thread;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use self::check::Findings;
 pub use self::compact::{Compacted, CompactionPolicy};
 pub use self::error::Error;
 use self::live::Live;
 pub use self::progress::ProgressBar;
 pub use self::tables::{Sink, Source, Tables};
+pub use self::verify::{Inspection, Stats, Step, Verified, stats, verify};
 use self::writer::{Job, Reply, Work, Writer};
 use crate::journal::{DirLock, Position};
 

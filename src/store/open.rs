@@ -13,7 +13,7 @@ use super::progress::ProgressBar;
 use super::schema;
 use super::transaction::Mints;
 use crate::id::Mint;
-use crate::journal::{self, Commit, DirLock, Journal, Position, Progress, ReplayError};
+use crate::journal::{self, Commit, DirLock, Journal, Position, Progress, ReplayError, Replayed};
 use crate::model::Timestamp;
 
 /// Commits are applied to the index in batches of this many changed rows, which bounds memory while rebuilding.
@@ -186,25 +186,72 @@ pub(super) fn replay(
     until: Position,
     mut progress: impl FnMut(Progress),
 ) -> Result<u64, Error> {
-    let mut pending: Vec<Commit> = Vec::new();
-    let (mut rows, mut count) = (0, 0);
+    let mut applier = Applier::new(index);
     journal::replay_until(&journal_dir(data_dir), from, until, |commit, reached| {
         progress(reached);
-        rows += commit.writes.len();
-        count += 1;
-        pending.push(commit);
-        if rows < REPLAY_ROWS {
-            return Ok(());
-        }
-        rows = 0;
-        apply(index, &std::mem::take(&mut pending))
+        applier.push(commit)
     })
-    .map_err(|error| match error {
+    .map_err(unreplayed)?;
+    applier.finish()
+}
+
+/// Applies the whole journal, for which no writer need vouch.
+pub(super) fn replay_all(
+    index: &Index,
+    data_dir: &Path,
+    mut progress: impl FnMut(Progress),
+) -> Result<Replayed, Error> {
+    let mut applier = Applier::new(index);
+    let visit = |commit, reached| {
+        progress(reached);
+        applier.push(commit)
+    };
+    let replayed = journal::replay(&journal_dir(data_dir), Position::START, visit);
+    let replayed = replayed.map_err(unreplayed)?;
+    applier.finish()?;
+    Ok(replayed)
+}
+
+fn unreplayed(error: ReplayError<Error>) -> Error {
+    match error {
         ReplayError::Journal(error) => Error::Open(error.to_string()),
         ReplayError::Visit { source, .. } => source,
-    })?;
-    apply(index, &pending)?;
-    Ok(count)
+    }
+}
+
+/// Collects commits and applies many at once.
+struct Applier<'a> {
+    index: &'a Index,
+    pending: Vec<Commit>,
+    rows: usize,
+    count: u64,
+}
+
+impl<'a> Applier<'a> {
+    fn new(index: &'a Index) -> Self {
+        Self {
+            index,
+            pending: Vec::new(),
+            rows: 0,
+            count: 0,
+        }
+    }
+
+    fn push(&mut self, commit: Commit) -> Result<(), Error> {
+        self.rows += commit.writes.len();
+        self.count += 1;
+        self.pending.push(commit);
+        if self.rows < REPLAY_ROWS {
+            return Ok(());
+        }
+        self.rows = 0;
+        apply(self.index, &std::mem::take(&mut self.pending))
+    }
+
+    fn finish(self) -> Result<u64, Error> {
+        apply(self.index, &self.pending)?;
+        Ok(self.count)
+    }
 }
 
 fn apply(index: &Index, commits: &[Commit]) -> Result<(), Error> {

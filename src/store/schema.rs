@@ -23,38 +23,53 @@ pub(super) fn ensure(data_dir: &Path) -> Result<(), Error> {
     bring_up(data_dir, &MIGRATIONS)
 }
 
+/// Refuses a version that this program does not know. Changes nothing.
+pub(super) fn check(data_dir: &Path) -> Result<(), Error> {
+    read(data_dir, CURRENT).map(drop)
+}
+
 fn bring_up(data_dir: &Path, migrations: &[Migration]) -> Result<(), Error> {
-    let shown = data_dir.display();
     let current = u32::try_from(migrations.len() + 1).unwrap_or(u32::MAX);
-    let failed = |error: io::Error| {
-        Error::Open(format!(
-            "the schema of {shown} cannot be read or brought up to date: {error}; see that the disk has space and the \
-             directory is writable, then start again"
-        ))
-    };
-    let found = match fs::read_to_string(data_dir.join(FILE)) {
-        Ok(text) => text.trim().parse().ok().filter(|&version| version > 0),
+    let found = match read(data_dir, current)? {
+        Some(found) => found,
         // A directory that is new, or from before there was such a file.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return write(data_dir, 1)
-                .map_err(failed)
-                .and_then(|()| bring_up_from(1, data_dir, migrations).map_err(failed));
-        }
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => None,
-        Err(error) => return Err(failed(error)),
+        None => write(data_dir, 1)
+            .map(|()| 1)
+            .map_err(|error| failed(data_dir, &error))?,
     };
+    bring_up_from(found, data_dir, migrations).map_err(|error| failed(data_dir, &error))
+}
+
+/// The version of the directory, at most `current`; `None` if it has none yet.
+fn read(data_dir: &Path, current: u32) -> Result<Option<u32>, Error> {
+    let found = match fs::read(data_dir.join(FILE)) {
+        Ok(text) => str::from_utf8(&text)
+            .ok()
+            .and_then(|text| text.trim().parse().ok()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(data_dir, &error)),
+    };
+    let shown = data_dir.display();
     match found {
-        Some(found) if found > current => Err(Error::Open(format!(
+        Some(found @ 1..) if found <= current => Ok(Some(found)),
+        Some(found @ 1..) => Err(Error::Open(format!(
             "the data directory {shown} has schema {found} and this jivchat knows only up to {current}; start the newer \
              version, or restore a backup that was made with this one"
         ))),
-        Some(found) => bring_up_from(found, data_dir, migrations).map_err(failed),
-        None => Err(Error::Open(format!(
+        _ => Err(Error::Open(format!(
             "the file {} holds no version; restore the data directory from a backup, or write the number into it that its \
              server had (this one has {current})",
             data_dir.join(FILE).display()
         ))),
     }
+}
+
+fn failed(data_dir: &Path, error: &io::Error) -> Error {
+    Error::Open(format!(
+        "the schema of {} cannot be read or brought up to date: {error}; see that the disk has space and the directory is \
+         writable, then start again",
+        data_dir.display()
+    ))
 }
 
 fn bring_up_from(found: u32, data_dir: &Path, migrations: &[Migration]) -> io::Result<()> {
