@@ -15,7 +15,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 /// Commits after which one is due: bounds what a start after a crash has to replay.
 const CHECKPOINT_COMMITS: u64 = 10_000;
 /// How long to wait after a compaction that failed, usually for want of space.
-const COMPACT_AGAIN: Duration = Duration::from_secs(600);
+const COMPACT_AGAIN: Duration = Duration::from_mins(10);
 
 /// The tasks, and the store they work on.
 #[derive(Debug)]

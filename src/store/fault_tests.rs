@@ -271,3 +271,29 @@ async fn a_compaction_that_meets_a_full_disk_leaves_everything_as_it_was() {
     assert!(compact(store).await.rows >= 2);
     close(opened);
 }
+
+#[tokio::test]
+async fn a_clock_that_jumps_changes_no_order_and_no_id() {
+    const YEAR: i64 = 365 * 24 * 3600 * 1000;
+    let dir = tempfile::tempdir().unwrap();
+    let mut ids = Vec::new();
+    let mut commits = Vec::new();
+    for step in [0, YEAR, -YEAR, 10 * YEAR, -40 * YEAR, -60 * YEAR, 0] {
+        // A start in between: what the last ids were comes from the disk.
+        let opened = open(dir.path());
+        opened.0.shared.settings.faults.step_clock(step);
+        for _ in 0..3 {
+            let mint = |tx: &mut Transaction<'_>| {
+                let (id, number) = (tx.mint_message_id(), tx.commit_number());
+                tx.put_raw(keys::Tree::MessageIds, keys::message_id(id).to_vec(), &[]);
+                Ok::<_, Error>((id, number))
+            };
+            let (id, number) = opened.0.write(mint).await.unwrap();
+            ids.push(*id.as_bytes());
+            commits.push(number);
+        }
+        close(opened);
+    }
+    assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
+    assert_eq!(commits, (1..=21).collect::<Vec<u64>>());
+}

@@ -1,10 +1,11 @@
-//! Lets a test make the index fail as sled does on a full disk: in the middle of a group, and from then on for good, until it
+//! Lets a test step the clock, and make the index fail as sled does on a full disk: in the middle of a group, and from then on for good, until it
 //! is opened anew.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use super::error::Error;
+use crate::model::Timestamp;
 
 /// Shared by every index of a store.
 #[derive(Debug, Clone, Default)]
@@ -14,6 +15,8 @@ pub(super) struct Faults(Arc<Shared>);
 struct Shared {
     full: AtomicBool,
     opened: AtomicU64,
+    /// Milliseconds by which the clock is wrong.
+    clock: AtomicI64,
 }
 
 impl Faults {
@@ -28,6 +31,15 @@ impl Faults {
     /// How many indexes have been opened so far.
     pub(super) fn opened(&self) -> u64 {
         self.0.opened.load(Ordering::SeqCst)
+    }
+
+    /// From now on the clock shows a time this far from the true one.
+    pub(super) fn step_clock(&self, milliseconds: i64) {
+        self.0.clock.store(milliseconds, Ordering::SeqCst);
+    }
+
+    pub(super) fn clock(&self) -> Timestamp {
+        Timestamp(Timestamp::now().0 + self.0.clock.load(Ordering::SeqCst))
     }
 
     pub(super) fn check(&self) -> Result<(), Error> {

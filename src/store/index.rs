@@ -54,6 +54,16 @@ pub(super) struct Settings {
     pub(super) faults: super::faults::Faults,
 }
 
+impl Settings {
+    pub(super) fn new(cache: u64) -> Self {
+        Self {
+            cache,
+            #[cfg(test)]
+            faults: super::faults::Faults::default(),
+        }
+    }
+}
+
 /// The open index. Each has a directory of its own, named by its generation.
 pub(super) struct Index {
     db: sled::Db,

@@ -10,6 +10,8 @@ mod check;
 mod checkpoint;
 mod codec;
 mod compact;
+#[cfg(test)]
+mod damage_tests;
 mod error;
 #[cfg(test)]
 mod fault_tests;
@@ -125,11 +127,7 @@ impl WriterThread {
 impl Store {
     /// Opens the store, which may take long when the index has to be rebuilt, and starts its writer thread.
     pub fn open(options: &Options) -> Result<(Self, WriterThread), Error> {
-        let settings = index::Settings {
-            cache: options.cache,
-            #[cfg(test)]
-            faults: faults::Faults::default(),
-        };
+        let settings = index::Settings::new(options.cache);
         let opened = open::open(options, &settings)?;
         let reached = (opened.journal.next_commit() - 1, opened.journal.position());
         let shared = Arc::new(Shared {

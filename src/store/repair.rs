@@ -70,7 +70,7 @@ fn reopen(shared: &Shared, checkpoint: Checkpoint, until: Position) -> Result<In
         if opened.is_ok() || attempts == ATTEMPTS {
             return opened;
         }
-        thread::sleep(PAUSE);
+        pause();
     }
 }
 
@@ -80,6 +80,14 @@ fn close(index: Option<Arc<Index>>) -> Result<(), Error> {
     Arc::try_unwrap(index)
         .map(drop)
         .map_err(|_| Error::Index("it is still in use".to_owned()))
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the writer thread is no runtime thread, and there is no event to wait for"
+)]
+fn pause() {
+    thread::sleep(PAUSE);
 }
 
 /// Fails as long as the disk takes no more.

@@ -116,9 +116,9 @@ impl<'a> Staged<'a> {
         group: &'a Overlay,
         mints: &'a mut Mints,
         number: u64,
+        now: Timestamp,
     ) -> Self {
         let own = Overlay::default();
-        let now = Timestamp::now();
         Self {
             committed,
             group,

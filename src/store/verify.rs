@@ -56,11 +56,7 @@ pub fn verify(
 ) -> Result<Verified, Error> {
     let data_dir = &inspection.data_dir;
     let _lock = lock(data_dir)?;
-    let settings = Settings {
-        cache: inspection.cache,
-        #[cfg(test)]
-        faults: super::faults::Faults::default(),
-    };
+    let settings = Settings::new(inspection.cache);
     let scratch = data_dir.join("verify.tmp");
     let _removed = Scratch::new(&scratch)?;
     let truth = Index::open(&scratch, 1, &settings)?;
@@ -72,7 +68,14 @@ pub fn verify(
         rows = done;
         progress(Step::Rows, done, done);
     })?;
-    if let Some(checkpoint) = Checkpoint::load(data_dir) {
+    let checkpoint = Checkpoint::load(data_dir);
+    let known = checkpoint.map_or(0, |checkpoint| checkpoint.commit);
+    if replayed.last_commit < known {
+        let last = replayed.last_commit;
+        findings.problem(|| {
+            format!("the journal ends with commit {last} and a checkpoint knew of {known}; restore a backup")
+        });
+    } else if let Some(checkpoint) = checkpoint {
         let mut compared = 0;
         let reached = (checkpoint, replayed.end);
         let outcome = compare(&truth, reached, data_dir, &settings, &mut findings, || {
@@ -163,11 +166,7 @@ pub struct Stats {
 pub fn stats(inspection: &Inspection) -> Result<Stats, Error> {
     let data_dir = &inspection.data_dir;
     let _lock = lock(data_dir)?;
-    let settings = Settings {
-        cache: inspection.cache,
-        #[cfg(test)]
-        faults: super::faults::Faults::default(),
-    };
+    let settings = Settings::new(inspection.cache);
     let indexes = open::indexes_dir(data_dir);
     let checkpoint = Checkpoint::load(data_dir);
     let mut rows = BTreeMap::new();

@@ -123,6 +123,7 @@ fn message(tx: &Transaction<'_>, chat: ChatId, seq: u64) -> Message {
     tx.message(chat, seq).unwrap().unwrap()
 }
 
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 #[tokio::test]
 async fn every_disagreement_is_told() {
     type Change = fn(&mut Transaction<'_>, ChatId) -> Result<(), Error>;

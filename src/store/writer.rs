@@ -19,6 +19,8 @@ use super::tables::Tables;
 use super::transaction::{Mints, OnCommit, Outcome, Overlay, Staged};
 use super::{Shared, Transaction};
 use crate::journal::{self, BaseStart, Commit, Journal, Position, Write};
+#[cfg(not(test))]
+use crate::model::Timestamp;
 
 /// Answers the caller once the fate of the commit is known.
 pub(super) type Reply = Box<dyn FnOnce(Result<(), Error>) + Send>;
@@ -218,7 +220,11 @@ impl Writer {
     fn stage(&mut self, group: &mut Group, job: Job) {
         let number = self.journal.next_commit() + group.commits.len() as u64;
         let committed = self.shared.live.snapshot();
-        let staged = Staged::new(&committed, &group.changes, &mut self.mints, number);
+        #[cfg(not(test))]
+        let now = Timestamp::now();
+        #[cfg(test)]
+        let now = self.shared.settings.faults.clock();
+        let staged = Staged::new(&committed, &group.changes, &mut self.mints, number, now);
         let mut transaction = Tables(staged);
         let finished = catch_unwind(AssertUnwindSafe(|| job(&mut transaction)));
         let Outcome {
