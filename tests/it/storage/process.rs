@@ -79,7 +79,7 @@ impl Server {
         command.stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let (say, said) = mpsc::channel();
+        let (say, said) = mpsc::sync_channel(1);
         // Reads to the end: a child whose standard error is full would wait.
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
