@@ -13,6 +13,9 @@ fn main() -> ExitCode {
         Some(Command::Serve(serve)) => commands::serve(&serve),
         Some(Command::Token(token)) => commands::token(&token),
         Some(Command::Healthcheck(healthcheck)) => commands::healthcheck(&healthcheck),
+        Some(Command::Verify(offline)) => commands::verify(&offline),
+        Some(Command::Compact(offline)) => commands::compact(&offline),
+        Some(Command::Stats(offline)) => commands::stats(&offline),
         Some(Command::Completions(completions)) => commands::completions(&completions),
         Some(Command::Man) => commands::man(),
     };

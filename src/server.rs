@@ -144,7 +144,13 @@ impl Server {
         let media = open_media(config, &chat).await?;
         let namespace = Namespace::new(realtime::NAMESPACE);
         let delivery = Delivery::new(chat.clone(), &namespace);
-        let background = Background::start(store, writer, chat.clone(), delivery.run(events));
+        let background = Background::start(
+            store,
+            writer,
+            chat.clone(),
+            compaction_policy(config),
+            delivery.run(events),
+        );
         let demo = match secret {
             Some(secret) => Some(Demo::load(&chat, &secret).await.map_err(Error::Demo)?),
             None => None,
@@ -312,6 +318,13 @@ async fn open_store(config: &Serve) -> Result<(Store, WriterThread), Error> {
     };
     let opening = tokio::task::spawn_blocking(move || Store::open(&options));
     Ok(opening.await.map_err(|_| store::Error::Panicked)??)
+}
+
+fn compaction_policy(config: &Serve) -> store::CompactionPolicy {
+    store::CompactionPolicy {
+        ratio: config.storage.compact_ratio,
+        min_bytes: config.storage.compact_min_size << 20,
+    }
 }
 
 /// Takes the address and does not listen yet: whoever connects while the store is opening is refused, not kept waiting.

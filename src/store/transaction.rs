@@ -5,20 +5,20 @@ use std::collections::BTreeMap;
 use std::ops::{Bound, Range};
 
 use super::error::Error;
-use super::index::Index;
 use super::keys::Tree;
+use super::live::Snapshot;
 use super::tables::{Bytes, Row, Sink, Source, Tables};
 use crate::id::{ChatId, MessageId, Mint};
 use crate::model::Timestamp;
 
 /// Rows that are changed but not in the index yet; `None` is a removed row.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Overlay {
     trees: [BTreeMap<Bytes, Option<Bytes>>; Tree::ALL.len()],
 }
 
 impl Overlay {
-    fn get(&self, tree: Tree, key: &[u8]) -> Option<&Option<Bytes>> {
+    pub(super) fn get(&self, tree: Tree, key: &[u8]) -> Option<&Option<Bytes>> {
         self.trees[tree.index()].get(key)
     }
 
@@ -46,7 +46,7 @@ impl Overlay {
         }
     }
 
-    fn over<'a>(
+    pub(super) fn over<'a>(
         &'a self,
         tree: Tree,
         range: &Range<Vec<u8>>,
@@ -90,7 +90,7 @@ pub(super) struct Mints {
 
 /// The source behind a [`super::Transaction`].
 pub struct Staged<'a> {
-    index: &'a Index,
+    committed: &'a Snapshot<'a>,
     group: &'a Overlay,
     own: Overlay,
     mints: &'a mut Mints,
@@ -112,15 +112,15 @@ pub(super) struct Outcome {
 
 impl<'a> Staged<'a> {
     pub(super) fn new(
-        index: &'a Index,
+        committed: &'a Snapshot<'a>,
         group: &'a Overlay,
         mints: &'a mut Mints,
         number: u64,
+        now: Timestamp,
     ) -> Self {
         let own = Overlay::default();
-        let now = Timestamp::now();
         Self {
-            index,
+            committed,
             group,
             own,
             mints,
@@ -160,12 +160,12 @@ impl Source for Staged<'_> {
             .or_else(|| self.group.get(tree, key))
         {
             Some(value) => Ok(value.clone()),
-            None => self.index.get(tree, key),
+            None => self.committed.get(tree, key),
         }
     }
 
     fn range(&self, tree: Tree, range: Range<Vec<u8>>) -> Box<dyn Iterator<Item = Row> + '_> {
-        let committed = self.index.range(tree, range.clone());
+        let committed = self.committed.range(tree, range.clone());
         self.own
             .over(tree, &range, self.group.over(tree, &range, committed))
     }
