@@ -11,7 +11,6 @@ use super::index::{Index, Marker, Settings};
 use super::keys::Tree;
 use super::progress::ProgressBar;
 use super::schema;
-use super::transaction::Mints;
 use crate::id::Mint;
 use crate::journal::{self, Commit, DirLock, Journal, Position, Progress, ReplayError, Replayed};
 use crate::model::Timestamp;
@@ -24,7 +23,7 @@ pub(super) struct Opened {
     pub(super) lock: DirLock,
     pub(super) journal: Journal,
     pub(super) index: Index,
-    pub(super) mints: Mints,
+    pub(super) mint: Mint,
 }
 
 /// Where the parts of a data directory are.
@@ -63,12 +62,12 @@ pub(super) fn open(options: &Options, settings: &Settings) -> Result<Opened, Err
         })?;
     remove_other_indexes(data_dir, index.generation())
         .map_err(|error| refused(data_dir, &error))?;
-    let mints = mints(&index)?;
+    let mint = mint(&index)?;
     Ok(Opened {
         lock,
         journal,
         index,
-        mints,
+        mint,
     })
 }
 
@@ -305,17 +304,17 @@ fn remove_other_indexes(data_dir: &Path, generation: u64) -> io::Result<()> {
     Ok(())
 }
 
-fn mints(index: &Index) -> Result<Mints, Error> {
+/// One mint for chats and messages: no chat ever has a message's id.
+fn mint(index: &Index) -> Result<Mint, Error> {
     let last = |tree| -> Result<Option<[u8; 12]>, Error> {
         Ok(index
             .last_key(tree)?
             .and_then(|key| key.first_chunk::<12>().copied()))
     };
-    let random = random();
-    Ok(Mints {
-        chats: Mint::after(last(Tree::Chats)?, random),
-        messages: Mint::after(last(Tree::MessageIds)?, random),
-    })
+    Ok(Mint::after(
+        last(Tree::Chats)?.max(last(Tree::MessageIds)?),
+        random(),
+    ))
 }
 
 /// Not a secret: it only tells one index or process from another, so the clock will do where the system has no
