@@ -42,6 +42,7 @@ pub(super) fn open(options: &Options, settings: &Settings) -> Result<Opened, Err
     fs::create_dir_all(&journal_dir).map_err(|error| refused(data_dir, &error))?;
     let lock = DirLock::acquire(data_dir).map_err(|error| Error::Open(error.to_string()))?;
     schema::ensure(data_dir)?;
+    check_journal_is_there(data_dir)?;
     let checkpoint = Checkpoint::load(data_dir);
     let (journal, recovered) = Journal::open(
         &journal_dir,
@@ -69,6 +70,25 @@ pub(super) fn open(options: &Options, settings: &Settings) -> Result<Opened, Err
         index,
         mint,
     })
+}
+
+/// An index without a journal is a loss that must not pass for a first start: the journal is always made first.
+fn check_journal_is_there(data_dir: &Path) -> Result<(), Error> {
+    let has_entries = |dir: &Path| match fs::read_dir(dir) {
+        Ok(mut entries) => Ok(entries.next().is_some()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(refused(data_dir, &error)),
+    };
+    let (journal, indexes) = (journal_dir(data_dir), indexes_dir(data_dir));
+    if has_entries(&journal)? || !has_entries(&indexes)? {
+        return Ok(());
+    }
+    Err(Error::Open(format!(
+        "the journal in {} is missing, and everything that was said is in it; put it back from a backup, or remove {} to \
+         begin anew with nothing",
+        journal.display(),
+        indexes.display()
+    )))
 }
 
 /// Says in the checkpoint that the index, which has just been synced, has everything up to `commit`, whose frame ends at

@@ -179,6 +179,24 @@ async fn a_half_written_snapshot_of_sled_is_removed() {
 }
 
 #[tokio::test]
+async fn without_its_journal_nothing_starts() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = open(dir.path());
+    put(&opened.0, "somebody").await;
+    close(opened);
+    fs::remove_dir_all(dir.path().join("journal")).unwrap();
+    for with_checkpoint in [true, false] {
+        if !with_checkpoint {
+            fs::remove_file(dir.path().join("checkpoint")).unwrap();
+        }
+        for _ in 0..2 {
+            let refused = Store::open(&options(dir.path())).map(|_| ());
+            assert!(matches!(refused, Err(Error::Open(_))), "{refused:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_second_owner_is_refused_and_the_first_not_disturbed() {
     let dir = tempfile::tempdir().unwrap();
     let first = open(dir.path());
