@@ -6,6 +6,7 @@ mod rest;
 mod server;
 mod sockets;
 
+mod admin;
 mod commands;
 mod connecting;
 mod defects;
