@@ -73,6 +73,7 @@ impl Access {
             name: claims.name,
             email: claims.email,
             picture: claims.profile_picture,
+            said_at: claims.issued_at,
         };
         let user = self.chat.admit(profile).await?;
         Ok(Identity {

@@ -34,6 +34,7 @@ pub(super) fn user(id: &str) -> User {
         last_seen: None,
         banned: false,
         claims_digest: None,
+        told_at: None,
     }
 }
 
