@@ -31,6 +31,12 @@ pub enum Command {
     Token(Token),
     /// Ask a running server whether it is well; exit code 0 if so
     Healthcheck(Healthcheck),
+    /// Check a stopped server's data: the journal, every counter and index, the files. Exit code 1 if anything is wrong
+    Verify(Offline),
+    /// Make a stopped server's data small: one row for each thing there is, no byte of what was deleted
+    Compact(Offline),
+    /// Tell how much a stopped server has stored
+    Stats(Offline),
     /// Print a completion script for a shell
     Completions(Completions),
     /// Print the manual page in roff
@@ -144,6 +150,12 @@ pub struct Storage {
     /// Page cache of the index, in MiB; the process uses two to three times as much under load
     #[arg(long, default_value_t = 64, value_name = "MIB", value_parser = clap::value_parser!(u64).range(8..=65_536))]
     pub cache_size: u64,
+    /// Compact the journal and the index once the journal has grown by this many times its size after the last compaction; 0 for never
+    #[arg(long, default_value_t = 1.0, value_name = "RATIO", value_parser = ratio)]
+    pub compact_ratio: f64,
+    /// Never compact a journal below this size, in MiB
+    #[arg(long, default_value_t = 256, value_name = "MIB", value_parser = clap::value_parser!(u64).range(0..=1_048_576))]
+    pub compact_min_size: u64,
     /// Directory of uploaded pictures and videos; media/ in the data directory when left out
     #[arg(long, env = "CHAT_MEDIA_PATH", value_name = "DIR")]
     pub media_path: Option<PathBuf>,
@@ -153,6 +165,9 @@ pub struct Storage {
     /// Uploads at once; past it 503 with Retry-After
     #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub max_uploads: u16,
+    /// Uploads of one user at once; past it 503 with Retry-After
+    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub max_uploads_per_user: u16,
     /// Seconds an upload may stand still; past it it is dropped
     #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub upload_idle_timeout: u64,
@@ -338,12 +353,36 @@ pub struct Healthcheck {
     pub port: u16,
 }
 
+/// Flags of the commands that need a data directory for themselves.
+#[derive(Debug, Clone, Args)]
+pub struct Offline {
+    /// Data directory of the server
+    #[arg(long, default_value = "./data", value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// Directory of uploaded pictures and videos; media/ in the data directory when left out
+    #[arg(long, env = "CHAT_MEDIA_PATH", value_name = "DIR")]
+    pub media_path: Option<PathBuf>,
+    /// Page cache of the index, in MiB
+    #[arg(long, default_value_t = 64, value_name = "MIB", value_parser = clap::value_parser!(u64).range(8..=65_536))]
+    pub cache_size: u64,
+    /// Print one JSON object instead of lines for a person
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Flags of `completions`.
 #[derive(Debug, Clone, Args)]
 pub struct Completions {
     /// The shell
     #[arg(value_enum)]
     pub shell: clap_complete::Shell,
+}
+
+fn ratio(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(ratio) if (0.0..=1000.0).contains(&ratio) => Ok(ratio),
+        _ => Err("give a number from 0 to 1000".to_owned()),
+    }
 }
 
 #[cfg(test)]

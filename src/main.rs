@@ -13,14 +13,28 @@ fn main() -> ExitCode {
         Some(Command::Serve(serve)) => commands::serve(&serve),
         Some(Command::Token(token)) => commands::token(&token),
         Some(Command::Healthcheck(healthcheck)) => commands::healthcheck(&healthcheck),
+        Some(Command::Verify(offline)) => commands::verify(&offline),
+        Some(Command::Compact(offline)) => commands::compact(&offline),
+        Some(Command::Stats(offline)) => commands::stats(&offline),
         Some(Command::Completions(completions)) => commands::completions(&completions),
         Some(Command::Man) => commands::man(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("jivchat: {error:#}");
+            eprintln!("jivchat: {}", one_line(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error with its causes, each said once: many of ours name their cause themselves.
+fn one_line(error: &anyhow::Error) -> String {
+    error
+        .chain()
+        .fold(String::new(), |said, cause| match cause.to_string() {
+            cause if said.contains(&cause) => said,
+            cause if said.is_empty() => cause,
+            cause => format!("{said}: {cause}"),
+        })
 }

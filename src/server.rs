@@ -13,7 +13,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -21,7 +20,7 @@ use self::connections::{Connections, Counted};
 use self::dispatch::Dispatch;
 use self::tasks::Background;
 use crate::access::Access;
-use crate::api::{AdminKey, Api, remove_doomed};
+use crate::api::{AdminKey, Api, Uploads, remove_doomed};
 use crate::auth::{Expiry, Secret, SecretError, Strength, Verifier};
 use crate::chat::{self, Service};
 use crate::config::{Serve, TransportName};
@@ -36,6 +35,10 @@ use crate::web::Demo;
 
 /// A client has this long to send its request's head.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// A connection whose client takes nothing for so long is closed.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long connections have to go when they are cut off at the end.
+const KILL_TIMEOUT: Duration = Duration::from_secs(1);
 /// Bytes of a request's head; past it 431.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 /// Header lines of a request; past it 431.
@@ -51,10 +54,20 @@ const WRITE_QUEUE: usize = 4096;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The data directory cannot be used.
-    #[error("{0}")]
+    #[error(transparent)]
     Store(#[from] store::Error),
+    /// The data directory cannot be made.
+    #[error(
+        "the data directory {path} cannot be made: {source}; make it writable or name another with --data-dir"
+    )]
+    DataDir {
+        /// The directory.
+        path: String,
+        /// The system's reason.
+        source: io::Error,
+    },
     /// There is no usable token secret.
-    #[error("{0}")]
+    #[error(transparent)]
     Secret(#[from] SecretError),
     /// The admin key is empty.
     #[error("the admin key is empty; give one (openssl rand -hex 32) or leave the flag out")]
@@ -131,7 +144,13 @@ impl Server {
         let media = open_media(config, &chat).await?;
         let namespace = namespace(config);
         let delivery = Delivery::new(chat.clone(), &namespace);
-        let background = Background::start(store, writer, chat.clone(), delivery.run(events));
+        let background = Background::start(
+            store,
+            writer,
+            chat.clone(),
+            compaction_policy(config),
+            delivery.run(events),
+        );
         let demo = match secret {
             Some(secret) => Some(Demo::load(&chat, &secret).await.map_err(Error::Demo)?),
             None => None,
@@ -146,7 +165,10 @@ impl Server {
             media,
             private_media: config.storage.private_media,
             admin_key,
-            upload_slots: Semaphore::new(config.storage.max_uploads.into()),
+            uploads: Uploads::new(
+                config.storage.max_uploads,
+                config.storage.max_uploads_per_user,
+            ),
             upload_idle: Duration::from_secs(config.storage.upload_idle_timeout),
         };
         let (listener, address) = listen(socket).map_err(|source| Error::Listen {
@@ -160,6 +182,7 @@ impl Server {
             demo,
             chat,
             stopping: CancellationToken::new(),
+            killed: CancellationToken::new(),
             started: Instant::now(),
         };
         Ok(Self {
@@ -170,6 +193,7 @@ impl Server {
             connections: Connections::new(
                 network.max_connections,
                 network.max_connections_per_address,
+                WRITE_TIMEOUT,
             ),
             grace: Duration::from_secs(network.shutdown_grace),
         })
@@ -210,6 +234,8 @@ impl Server {
             tokio::join!(drained, tokio::time::timeout(grace, tracker.wait()));
         if !drained || requests.is_err() {
             tracing::warn!("some clients did not finish in time");
+            dispatch.killed.cancel();
+            let _ = tokio::time::timeout(KILL_TIMEOUT, tracker.wait()).await;
         }
         drop(dispatch);
         background.stop().await;
@@ -252,7 +278,7 @@ fn refuse(stream: &TcpStream) {
 
 /// One TCP connection: requests one after the other, until it closes, is upgraded, or the server stops.
 async fn serve_connection(dispatch: Arc<Dispatch>, stream: Counted<TcpStream>, peer: SocketAddr) {
-    let stopping = dispatch.stopping.clone();
+    let (stopping, killed) = (dispatch.stopping.clone(), dispatch.killed.clone());
     let service = service_fn(move |mut request| {
         request.extensions_mut().insert(peer);
         let dispatch = Arc::clone(&dispatch);
@@ -275,6 +301,7 @@ async fn serve_connection(dispatch: Arc<Dispatch>, stream: Counted<TcpStream>, p
                 }
                 return;
             }
+            () = killed.cancelled() => return,
             () = stopping.cancelled(), if !draining => {
                 draining = true;
                 connection.as_mut().graceful_shutdown();
@@ -291,6 +318,13 @@ async fn open_store(config: &Serve) -> Result<(Store, WriterThread), Error> {
     };
     let opening = tokio::task::spawn_blocking(move || Store::open(&options));
     Ok(opening.await.map_err(|_| store::Error::Panicked)??)
+}
+
+fn compaction_policy(config: &Serve) -> store::CompactionPolicy {
+    store::CompactionPolicy {
+        ratio: config.storage.compact_ratio,
+        min_bytes: config.storage.compact_min_size << 20,
+    }
 }
 
 /// Takes the address and does not listen yet: whoever connects while the store is opening is refused, not kept waiting.
@@ -330,6 +364,11 @@ fn rules(config: &Serve) -> chat::Options {
 }
 
 fn secrets(config: &Serve) -> Result<Vec<Secret>, Error> {
+    let data_dir = &config.storage.data_dir;
+    std::fs::create_dir_all(data_dir).map_err(|source| Error::DataDir {
+        path: data_dir.display().to_string(),
+        source,
+    })?;
     let tokens = &config.tokens;
     let strength = if tokens.allow_weak_secret || config.demo {
         Strength::WeakAllowed

@@ -12,6 +12,7 @@ use crate::access::Refusal;
 use crate::chat::{self, Profile};
 use crate::id::{PetId, UserId};
 use crate::input::parse_id;
+use crate::model::Timestamp;
 use crate::pet_document;
 use crate::view;
 
@@ -161,6 +162,7 @@ impl Api {
             name,
             email,
             picture: profile_picture,
+            said_at: Some(now()),
         };
         self.chat.put_user(profile).await?;
         Ok(())
@@ -178,6 +180,11 @@ impl Api {
         let merged = self.chat.upsert_pet(id.clone(), merge).await?;
         merged.map_err(|error| Failure::invalid_request(error.to_string()))
     }
+}
+
+/// Now, in the seconds of tokens.
+fn now() -> u64 {
+    Timestamp::now().unix_seconds().into()
 }
 
 async fn rows(request: Request<RequestBody>) -> Result<Vec<Map<String, Value>>, Failure> {

@@ -1,6 +1,7 @@
 //! The routes about messages.
 
 use super::body::RequestBody;
+use hyper::body::Body as _;
 use hyper::header::CONTENT_TYPE;
 use hyper::{Request, Response, StatusCode};
 use serde_json::json;
@@ -12,7 +13,7 @@ use super::{Api, Failure};
 use crate::chat::{Caller, Error, History, MAX_CLIENT_ID, Sent};
 use crate::id::ChatId;
 use crate::input::{SendInput, parse_id};
-use crate::media::multipart;
+use crate::media::{MediaError, multipart};
 use crate::view;
 
 impl Api {
@@ -73,8 +74,10 @@ impl Api {
             .as_ref()
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default();
-        let slot = self.upload_slots.try_acquire();
-        let _slot = slot.map_err(|_| Failure::unavailable("Too many uploads at once"))?;
+        let _slot = self.uploads.begin(&caller.user)?;
+        if request.body().size_hint().lower() > multipart::max_body(&self.media) {
+            return Err(MediaError::TooLarge.into());
+        }
         let body = with_idle_limit(request.into_body(), self.upload_idle);
         let form = multipart::receive(content_type, body, &self.media).await?;
         let sent = self.send_received(caller.clone(), chat, form, key).await?;

@@ -17,7 +17,6 @@ use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HeaderMap};
 use hyper::{Request, Response};
 use percent_encoding::percent_decode_str;
-use tokio::sync::Semaphore;
 
 pub use self::admin::AdminKey;
 use self::admin::Resource;
@@ -25,6 +24,7 @@ use self::body::RequestBody;
 pub use self::failure::Failure;
 pub(crate) use self::response::full;
 pub use self::response::{Body, failed};
+pub use self::uploads::Uploads;
 pub(crate) use self::uploads::remove_doomed;
 use crate::access::{Access, Identity};
 use crate::auth::bearer;
@@ -42,8 +42,8 @@ pub struct Api {
     pub media: Arc<Media>,
     /// Whether a file is only for the participants of its chat.
     pub private_media: bool,
-    /// Uploads that may still begin.
-    pub upload_slots: Semaphore,
+    /// Uploads under way.
+    pub uploads: Uploads,
     /// Opens the admin API.
     pub admin_key: Option<AdminKey>,
     /// How long an upload may stand still.
@@ -137,8 +137,14 @@ impl Api {
     }
 }
 
+/// The bearer token; one that is no text is not missing but wrong, and verifies as such.
 fn token(headers: &HeaderMap) -> Option<&str> {
-    headers.get(AUTHORIZATION)?.to_str().ok().and_then(bearer)
+    bearer(
+        headers
+            .get(AUTHORIZATION)?
+            .to_str()
+            .unwrap_or("Bearer \u{fffd}"),
+    )
 }
 
 /// The parts of a path, percent-decoded; one trailing slash is tolerated. `None` for what is no text.

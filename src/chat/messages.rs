@@ -148,7 +148,17 @@ impl Service {
             .await
     }
 
-    /// Files whose messages are deleted and that are still to be removed: a crash came between.
+    /// A file is about to get its name. Until a message shows it, it is one to be removed.
+    pub async fn expect_file(&self, name: String) -> Result<(), Error> {
+        self.store
+            .write(move |tx| {
+                tx.doom_file(&name);
+                Ok(())
+            })
+            .await
+    }
+
+    /// Files that no message shows and that are still to be removed: a crash came between.
     pub async fn doomed_files(&self) -> Result<Vec<String>, Error> {
         self.store.read(|tables| Ok(tables.doomed_files()?)).await
     }
@@ -264,6 +274,7 @@ fn attach(
         }
     };
     tx.put_upload(&upload)?;
+    tx.forget_doomed(&upload.attachment.name);
     Ok(Some(upload.attachment))
 }
 
@@ -286,6 +297,7 @@ fn bury(tx: &mut Transaction<'_>, mut message: Message) -> Result<Option<String>
         tx.put_upload(&upload)?;
         return Ok(None);
     }
-    tx.doom_upload(&upload.attachment.name);
+    tx.remove_upload(&upload.attachment.name);
+    tx.doom_file(&upload.attachment.name);
     Ok(Some(upload.attachment.name))
 }

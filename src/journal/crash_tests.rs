@@ -5,6 +5,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::error::{Error, ReplayError};
+use super::name::FileName;
 use super::scan;
 use super::segment::FIRST_FRAME;
 use super::simulation::{Fault, SimulatedDisk};
@@ -262,20 +263,20 @@ proptest! {
         let (witness, ends) = journal_with(&disk, options, 9);
         let end = *ends.last().unwrap();
         let before = ends[ends.len() - 2];
-        let mut at = place.index((1..=end.segment).map(|n| disk.bytes(n).len()).sum());
+        let mut at = place.index((1..=end.segment).map(|n| disk.bytes(FileName::Segment(n)).len()).sum());
         let mut segment = 1;
-        while at >= disk.bytes(segment).len() {
-            at -= disk.bytes(segment).len();
+        while at >= disk.bytes(FileName::Segment(segment)).len() {
+            at -= disk.bytes(FileName::Segment(segment)).len();
             segment += 1;
         }
-        disk.spoil(segment, |bytes| bytes[at] ^= change);
+        disk.spoil(FileName::Segment(segment), |bytes| bytes[at] ^= change);
         let last_frame_at = if before.segment == end.segment { before.offset } else { FIRST_FRAME };
         let in_last_frame = segment == end.segment && at as u64 >= last_frame_at;
         let known = with_checkpoint.then_some(end);
         match Writer::open(disk.clone(), options, known) {
-            Err(Error::Damaged { segment: named, .. }) => {
+            Err(Error::Damaged { file: named, .. }) => {
                 prop_assert!(with_checkpoint || !in_last_frame);
-                prop_assert_eq!(named, segment);
+                prop_assert_eq!(named, FileName::Segment(segment));
             }
             Ok((_, recovered)) if with_checkpoint => {
                 // Only the segments from the checkpoint's on are read; a full replay finds the others.

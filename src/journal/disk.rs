@@ -6,28 +6,30 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::segment;
+use super::name::FileName;
 
-/// A directory of segments.
+/// A directory of segments and bases.
 pub(super) trait Disk {
-    type File: SegmentFile;
+    type File: JournalFile;
 
-    /// The numbers of the segments there, ascending.
-    fn list(&self) -> io::Result<Vec<u64>>;
+    /// The journal's files there, each kind ascending.
+    fn list(&self) -> io::Result<Vec<FileName>>;
     /// To read only, which a mounted backup allows too.
-    fn open(&self, segment: u64) -> io::Result<Self::File>;
-    fn open_to_write(&mut self, segment: u64) -> io::Result<Self::File>;
+    fn open(&self, name: FileName) -> io::Result<Self::File>;
+    fn open_to_write(&mut self, name: FileName) -> io::Result<Self::File>;
     /// Begins an empty file, in place of whatever bore the name.
-    fn create(&mut self, segment: u64) -> io::Result<Self::File>;
-    fn remove(&mut self, segment: u64) -> io::Result<()>;
-    /// After this, what was created and removed stays so through a power cut.
+    fn create(&mut self, name: FileName) -> io::Result<Self::File>;
+    /// Replaces whatever bore the new name.
+    fn rename(&mut self, from: FileName, to: FileName) -> io::Result<()>;
+    fn remove(&mut self, name: FileName) -> io::Result<()>;
+    /// After this, what was created, renamed and removed stays so through a power cut.
     fn sync_names(&mut self) -> io::Result<()>;
     /// Something nobody outside can guess.
     fn salt(&mut self) -> io::Result<u64>;
 }
 
-/// One segment.
-pub(super) trait SegmentFile {
+/// One file.
+pub(super) trait JournalFile {
     fn length(&self) -> io::Result<u64>;
     fn read_exact_at(&self, into: &mut [u8], offset: u64) -> io::Result<()>;
     fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()>;
@@ -45,46 +47,50 @@ impl Directory {
         Self(path.to_owned())
     }
 
-    fn path(&self, segment: u64) -> PathBuf {
-        self.0.join(segment::file_name(segment))
+    fn path(&self, name: FileName) -> PathBuf {
+        self.0.join(name.on_disk())
     }
 }
 
 impl Disk for Directory {
     type File = File;
 
-    fn list(&self) -> io::Result<Vec<u64>> {
-        let mut numbers = Vec::new();
+    fn list(&self) -> io::Result<Vec<FileName>> {
+        let mut names = Vec::new();
         for entry in fs::read_dir(&self.0)? {
             let name = entry?.file_name();
-            numbers.extend(name.to_str().and_then(segment::parse_file_name));
+            names.extend(name.to_str().and_then(FileName::parse));
         }
-        numbers.sort_unstable();
-        Ok(numbers)
+        names.sort_unstable();
+        Ok(names)
     }
 
-    fn open(&self, segment: u64) -> io::Result<File> {
-        File::open(self.path(segment))
+    fn open(&self, name: FileName) -> io::Result<File> {
+        File::open(self.path(name))
     }
 
-    fn open_to_write(&mut self, segment: u64) -> io::Result<File> {
+    fn open_to_write(&mut self, name: FileName) -> io::Result<File> {
         OpenOptions::new()
             .read(true)
             .write(true)
-            .open(self.path(segment))
+            .open(self.path(name))
     }
 
-    fn create(&mut self, segment: u64) -> io::Result<File> {
+    fn create(&mut self, name: FileName) -> io::Result<File> {
         OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(true)
-            .open(self.path(segment))
+            .open(self.path(name))
     }
 
-    fn remove(&mut self, segment: u64) -> io::Result<()> {
-        fs::remove_file(self.path(segment))
+    fn rename(&mut self, from: FileName, to: FileName) -> io::Result<()> {
+        fs::rename(self.path(from), self.path(to))
+    }
+
+    fn remove(&mut self, name: FileName) -> io::Result<()> {
+        fs::remove_file(self.path(name))
     }
 
     fn sync_names(&mut self) -> io::Result<()> {
@@ -96,7 +102,7 @@ impl Disk for Directory {
     }
 }
 
-impl SegmentFile for File {
+impl JournalFile for File {
     fn length(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
     }

@@ -2,32 +2,39 @@
 
 use std::io;
 
+use super::name::FileName;
+
 /// A failure of the journal. Each displays as one line that names the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Something that had been synced is no longer whole. Nothing has been changed.
     #[error(
-        "journal segment {segment} is damaged at byte {offset}: {why}; nothing was changed: keep a copy of the data \
-         directory and restore it from a backup"
+        "journal {file} is damaged at byte {offset}: {why}; nothing was changed: keep a copy of the data directory and \
+         restore it from a backup"
     )]
     Damaged {
-        /// Number of the segment.
-        segment: u64,
-        /// Where in its file.
+        /// The file.
+        file: FileName,
+        /// Where in it.
         offset: u64,
         /// What is wrong there.
         why: Damage,
     },
-    /// A segment in a format that this program does not know.
+    /// A file in a format that this program does not know.
     #[error(
-        "journal segment {segment} has format {version}, newer than this program reads; start a newer version"
+        "journal {file} has format {version}, newer than this program reads; start a newer version"
     )]
     Version {
-        /// Number of the segment.
-        segment: u64,
+        /// The file.
+        file: FileName,
         /// The format's number.
         version: u16,
     },
+    /// A replay was asked to go on from a place that a compaction has done away with.
+    #[error(
+        "the journal no longer has segment {0}: it was compacted since; read it from its start"
+    )]
+    Compacted(u64),
     /// No space; the group was not kept. May be tried again once there is some.
     #[error("no space left for the journal; free some on the disk of the data directory")]
     Full(#[source] io::Error),
@@ -67,12 +74,15 @@ pub enum Error {
 /// What is wrong at a place that must be whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Damage {
-    /// The header of the segment is not one.
-    #[error("the segment's header is not whole")]
+    /// The header of the file is not one.
+    #[error("its header is not whole")]
     Header,
     /// The header bears another number than the file.
-    #[error("the segment's header belongs to segment {0}")]
+    #[error("its header belongs to number {0}")]
     WrongSegment(u64),
+    /// A base without a whole end, although it got its name only when it was whole.
+    #[error("its end is not whole")]
+    Footer,
     /// A frame is not whole although something valid was written after it.
     #[error("a frame is not whole ({0}) and is not the last")]
     Frame(super::frame::Defect),
@@ -90,18 +100,14 @@ pub enum Damage {
         /// The number found.
         found: u64,
     },
-    /// The file of the segment is not there.
+    /// The file is not there.
     #[error("its file is missing")]
     Missing,
 }
 
 impl Error {
-    pub(super) fn damaged(segment: u64, offset: u64, why: Damage) -> Self {
-        Self::Damaged {
-            segment,
-            offset,
-            why,
-        }
+    pub(super) fn damaged(file: FileName, offset: u64, why: Damage) -> Self {
+        Self::Damaged { file, offset, why }
     }
 
     pub(super) fn io(doing: &'static str) -> impl FnOnce(io::Error) -> Self {

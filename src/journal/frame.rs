@@ -24,7 +24,7 @@ impl Checksum {
         Self(hasher)
     }
 
-    fn of(&self, bytes: &[u8]) -> u32 {
+    pub(super) fn of(&self, bytes: &[u8]) -> u32 {
         let mut hasher = self.0.clone();
         hasher.update(bytes);
         hasher.finalize()

@@ -1,10 +1,11 @@
-//! The frames of one segment file, one in memory at a time, and the judgement over bytes that are not a frame. It does
-//! not know the other segments.
+//! The frames of one file, one in memory at a time, and the judgement over bytes that are not a frame. It does
+//! not know the other files.
 
-use super::disk::SegmentFile;
+use super::disk::JournalFile;
 use super::error::{Damage, Error};
 use super::frame::{self, Checksum, Defect, FRAME_LIMIT, HEADER_BYTES};
-use super::segment::{self, FIRST_FRAME};
+use super::name::FileName;
+use super::segment::{self, FIRST_FRAME, Kind};
 
 /// Read at once; a frame larger than this is read whole.
 const CHUNK: u64 = 256 << 10;
@@ -13,7 +14,7 @@ const CHUNK: u64 = 256 << 10;
 pub(super) struct Frame<'a> {
     pub(super) header: frame::Header,
     pub(super) payload: &'a [u8],
-    pub(super) segment: u64,
+    pub(super) file: FileName,
     pub(super) at: u64,
     pub(super) end: u64,
 }
@@ -29,25 +30,28 @@ pub(super) enum Step<'a> {
 pub(super) struct Frames<'f, F> {
     file: &'f F,
     checksum: Checksum,
-    pub(super) segment: u64,
+    pub(super) name: FileName,
     length: u64,
     /// Where the next frame begins.
     pub(super) at: u64,
-    /// The number its first commit must bear.
+    /// The number its first commit must bear; in a base, the frame's own.
     pub(super) next_commit: u64,
     buffer: Vec<u8>,
     buffer_at: u64,
 }
 
-impl<'f, F: SegmentFile> Frames<'f, F> {
+impl<'f, F: JournalFile> Frames<'f, F> {
     pub(super) fn new(file: &'f F, header: segment::Header, length: u64) -> Self {
         Self {
             file,
             checksum: header.checksum(),
-            segment: header.segment,
+            name: header.name(),
             length,
             at: FIRST_FRAME,
-            next_commit: header.first_commit,
+            next_commit: match header.kind {
+                Kind::Segment => header.first_commit,
+                Kind::Base => 1,
+            },
             buffer: Vec::new(),
             buffer_at: 0,
         }
@@ -78,7 +82,7 @@ impl<'f, F: SegmentFile> Frames<'f, F> {
                 expected: self.next_commit,
                 found: header.first_commit,
             };
-            return Err(Error::damaged(self.segment, at, why));
+            return Err(Error::damaged(self.name, at, why));
         }
         self.next_commit = self.next_commit.saturating_add(header.commits.into());
         self.at = end;
@@ -86,7 +90,7 @@ impl<'f, F: SegmentFile> Frames<'f, F> {
         Ok(Step::Frame(Frame {
             header,
             payload: &self.buffer[start + HEADER_BYTES..start + size],
-            segment: self.segment,
+            file: self.name,
             at,
             end,
         }))
@@ -121,11 +125,11 @@ impl<'f, F: SegmentFile> Frames<'f, F> {
         let is_frame = |bytes: &[u8]| frame::decode_header(&self.checksum, bytes).is_ok();
         let rest = search(self.file, self.at, self.length, is_frame)?;
         if rest.frame_behind {
-            return Err(Error::damaged(self.segment, self.at, Damage::Frame(defect)));
+            return Err(Error::damaged(self.name, self.at, Damage::Frame(defect)));
         }
         if rest.used_bytes > FRAME_LIMIT as u64 {
             let why = Damage::LongTail(rest.used_bytes);
-            return Err(Error::damaged(self.segment, self.at, why));
+            return Err(Error::damaged(self.name, self.at, why));
         }
         Ok(self.length - self.at)
     }
@@ -140,7 +144,7 @@ pub(super) struct Rest {
 }
 
 /// Looks through a file from `at` on, a chunk at a time.
-pub(super) fn search<F: SegmentFile>(
+pub(super) fn search<F: JournalFile>(
     file: &F,
     at: u64,
     length: u64,

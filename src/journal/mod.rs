@@ -3,19 +3,25 @@
 //! trees beyond their number, or of the index that is built from it. The bytes are described in `docs/journal.md`.
 //!
 //! - `frame`: the codec, pure, one frame for a commit group
-//! - `segment`: the header and the name of a file
+//! - `name`, `segment`: the name and the header of a file
 //! - `disk`: the file operations, as a trait so that tests can cut the power
 //! - `frames`, `scan`: reading, and telling a torn tail from damage
 //! - `writer`: appending
+//! - `base`, `layout`: compaction, and which files count after it
 //! - [`DirLock`]: one owner of a data directory
 
+mod base;
+#[cfg(test)]
+mod base_tests;
 #[cfg(test)]
 mod crash_tests;
 mod disk;
 mod error;
 mod frame;
 mod frames;
+mod layout;
 mod lock;
+mod name;
 mod scan;
 mod segment;
 #[cfg(test)]
@@ -24,14 +30,17 @@ mod simulation;
 mod tests;
 mod writer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use self::disk::Directory;
+use self::base::BaseWriter;
+use self::disk::{Directory, Disk, JournalFile};
 pub use self::error::{Damage, Error, ReplayError};
 pub use self::frame::Defect;
+use self::layout::Layout;
 pub use self::lock::{DirLock, LockError};
+pub use self::name::FileName;
 pub use self::scan::{Progress, Replayed};
 use self::writer::Writer;
 
@@ -139,6 +148,12 @@ impl Journal {
         self.writer.append(group)
     }
 
+    /// Sees to it that the next commit begins a segment, so that a [`Base`] can stand for everything before. Fails like
+    /// [`Self::append`].
+    pub fn begin_base(&mut self) -> Result<BaseStart, Error> {
+        self.writer.begin_base()
+    }
+
     /// The end of the last frame.
     pub fn position(&self) -> Position {
         self.writer.position()
@@ -150,8 +165,110 @@ impl Journal {
     }
 }
 
+/// Where a base begins: it stands for every commit before `first_commit`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BaseStart {
+    segment: u64,
+    first_commit: u64,
+}
+
+impl BaseStart {
+    /// The first commit for which the base does not stand.
+    pub fn first_commit(&self) -> u64 {
+        self.first_commit
+    }
+
+    /// The first position after everything that the base stands for.
+    pub fn position(&self) -> Position {
+        Position {
+            segment: self.segment,
+            offset: segment::FIRST_FRAME,
+        }
+    }
+}
+
+/// A base that is being written: every row there is, while the journal goes on growing. Rows that change meanwhile may be
+/// pushed as they were or as they are, since the commits from the base on are replayed over it; rows that were never
+/// synced in the journal must not be pushed. Dropped before [`Base::finish`], it leaves a file that the next start removes.
+#[derive(Debug)]
+pub struct Base {
+    writer: BaseWriter<Directory>,
+    dir: PathBuf,
+}
+
+impl Base {
+    /// Begins a base beside the journal of `dir`.
+    pub fn begin(dir: &Path, start: BaseStart) -> Result<Self, Error> {
+        Ok(Self {
+            writer: BaseWriter::begin(Directory::new(dir), start)?,
+            dir: dir.to_owned(),
+        })
+    }
+
+    /// Adds a row.
+    pub fn push(&mut self, row: Write) -> Result<(), Error> {
+        self.writer.push(row)
+    }
+
+    /// Puts the base on stable storage. `end` is where the frame of `last_commit` ends, the newest commit of which
+    /// something may have been pushed.
+    pub fn finish(self, last_commit: u64, end: Position) -> Result<Finished, Error> {
+        self.writer.finish(last_commit, end)?;
+        Ok(Finished { dir: self.dir })
+    }
+}
+
+/// A base on stable storage, with what it stands for still beside it.
+#[derive(Debug)]
+#[must_use = "what the base stands for stays on the disk until it is removed"]
+pub struct Finished {
+    dir: PathBuf,
+}
+
+impl Finished {
+    /// Removes the segments and bases that the new base stands for. Nobody may be replaying them.
+    pub fn remove_superseded(self) -> Result<(), Error> {
+        remove_superfluous(&self.dir)
+    }
+}
+
+/// Removes what crashed or abandoned compactions have left in `dir`. Nobody may be writing a base or replaying.
+pub fn remove_superfluous(dir: &Path) -> Result<(), Error> {
+    let mut disk = Directory::new(dir);
+    let layout = Layout::read(&disk)?;
+    base::sweep(&mut disk, &layout.superfluous)
+}
+
+/// How much there is of a journal, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sizes {
+    /// The base; 0 before the first compaction.
+    pub base: u64,
+    /// The segments.
+    pub segments: u64,
+}
+
+/// Looks up the sizes of the files; those being removed meanwhile count as nothing.
+pub fn sizes(dir: &Path) -> Result<Sizes, Error> {
+    let disk = Directory::new(dir);
+    let mut sizes = Sizes::default();
+    for name in disk.list().map_err(Error::io("list the files of"))? {
+        let length = disk.open(name).and_then(|file| file.length()).unwrap_or(0);
+        match name {
+            FileName::Segment(_) => sizes.segments += length,
+            FileName::Base(_) => sizes.base += length,
+            FileName::Draft(_) => {}
+        }
+    }
+    Ok(sizes)
+}
+
 /// Hands every commit after `from` to `visit`, in order, one frame in memory at a time. For a journal nobody is writing;
 /// a torn last group is left alone and reported.
+///
+/// From [`Position::START`] on, a compacted journal begins with the rows of its base: as commits without events that all
+/// bear the number before the first one that follows. From a position that was compacted away it is
+/// [`Error::Compacted`].
 pub fn replay<E>(
     dir: &Path,
     from: Position,

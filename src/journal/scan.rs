@@ -1,13 +1,17 @@
-//! Reading a journal: segment after segment, frame after frame, one frame in memory at a time; and telling a torn tail,
+//! Reading a journal: the base, segment after segment, frame after frame, one frame in memory at a time; and telling a torn tail,
 //! which a crash may leave, from damage, which nothing may pass over. It changes nothing on the disk.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 
-use super::disk::{Disk, SegmentFile};
+use super::base::{Base, read_header};
+use super::disk::{Disk, JournalFile};
 use super::error::{Damage, Error, ReplayError};
-use super::frame;
+use super::frame::{self, Defect};
 use super::frames::{Frame, Frames, Step, search};
-use super::segment::{self, BadHeader, FIRST_FRAME};
+use super::layout::{self, Layout};
+use super::name::FileName;
+use super::segment::{self, FIRST_FRAME};
 use super::{Commit, Position};
 
 /// How far a replay has come, in bytes of the journal.
@@ -48,23 +52,31 @@ pub(super) fn replay<D: Disk, E>(
     until: Option<Position>,
     mut visit: impl FnMut(Commit, Progress) -> Result<(), E>,
 ) -> Result<Replayed, ReplayError<E>> {
-    let first = from.segment.max(1);
-    let mut ends = Vec::new(); // where each segment from `first` on ends, counted through
-    let mut total = 0;
-    for number in first..=last_segment(disk, until)? {
-        let file = disk.open(number).map_err(Error::io("read"))?;
-        total += readable_length(&file, number, until)?;
-        ends.push(total);
+    let layout = Layout::read(disk)?;
+    let base = layout
+        .base
+        .filter(|_| from == Position::START || from.segment < layout.first);
+    // Rows that were removed since would stay with whoever goes on from there.
+    if base.is_some() && from > Position::START {
+        return Err(Error::Compacted(from.segment).into());
     }
-    let tail = walk(disk, from, until, |frame| {
-        let index = usize::try_from(frame.segment - first).unwrap_or(usize::MAX);
-        let before = index.checked_sub(1).and_then(|index| ends.get(index));
-        let progress = Progress {
-            done: before.unwrap_or(&0) + frame.end,
-            total,
-        };
+    if let Some(until) = until.filter(|&until| base.is_some() && until < layout.known_end()) {
+        return Err(Error::Compacted(until.segment).into());
+    }
+    let mut meter = Meter::new(disk, &layout, base, from, until)?;
+    if let Some(base) = base {
+        visit_base(disk, &base, |commit, end| {
+            visit(commit, meter.at(FileName::Base(layout.first), end))
+        })?;
+    }
+    let from = from.max(Position {
+        segment: layout.first,
+        offset: 0,
+    });
+    let tail = walk(disk, &layout, from, until, |frame| {
+        let progress = meter.at(frame.file, frame.end);
         let group = frame::decode_payload(&frame.header, frame.payload)
-            .map_err(|defect| Error::damaged(frame.segment, frame.at, Damage::Frame(defect)))?;
+            .map_err(|defect| Error::damaged(frame.file, frame.at, Damage::Frame(defect)))?;
         for commit in group {
             let number = commit.number;
             visit(commit, progress).map_err(|source| ReplayError::Visit { number, source })?;
@@ -78,10 +90,86 @@ pub(super) fn replay<D: Disk, E>(
     })
 }
 
-/// Finds the end of the journal, reading from the segment of `from` on.
-pub(super) fn find_tail<D: Disk>(disk: &D, from: Position) -> Result<Tail, Error> {
+/// Where each file that will be read ends, counted through.
+struct Meter {
+    starts: BTreeMap<FileName, u64>,
+    total: u64,
+}
+
+impl Meter {
+    fn new<D: Disk>(
+        disk: &D,
+        layout: &Layout,
+        base: Option<Base>,
+        from: Position,
+        until: Option<Position>,
+    ) -> Result<Self, Error> {
+        let mut meter = Self {
+            starts: BTreeMap::new(),
+            total: 0,
+        };
+        if let Some(base) = base {
+            meter.starts.insert(base.header.name(), 0);
+            meter.total = base.frames_end();
+        }
+        for number in from.segment.max(layout.first)..=layout.last_until(until)? {
+            let name = FileName::Segment(number);
+            let file = disk.open(name).map_err(Error::io("read"))?;
+            meter.starts.insert(name, meter.total);
+            meter.total += readable_length(&file, number, until)?;
+        }
+        Ok(meter)
+    }
+
+    fn at(&mut self, file: FileName, end: u64) -> Progress {
+        Progress {
+            done: self.starts.get(&file).unwrap_or(&0) + end,
+            total: self.total,
+        }
+    }
+}
+
+/// The rows of a base, a frame at a time, as commits of the number before its first segment.
+fn visit_base<D: Disk, E>(
+    disk: &D,
+    base: &Base,
+    mut visit: impl FnMut(Commit, u64) -> Result<(), E>,
+) -> Result<(), ReplayError<E>> {
+    let name = base.header.name();
+    let number = base.header.first_commit.saturating_sub(1);
+    let file = disk.open(name).map_err(Error::io("read"))?;
+    let mut frames = Frames::new(&file, base.header, base.frames_end());
+    let mut rows = 0;
+    loop {
+        let at = frames.at;
+        let damaged = |defect| Error::damaged(name, at, Damage::Frame(defect));
+        match frames.next()? {
+            Step::End if rows == base.footer.rows => return Ok(()),
+            Step::End => return Err(damaged(Defect::Short).into()),
+            Step::Bad(defect) => return Err(damaged(defect).into()),
+            Step::Frame(frame) => {
+                let end = frame.end;
+                for commit in
+                    frame::decode_payload(&frame.header, frame.payload).map_err(damaged)?
+                {
+                    rows += commit.writes.len() as u64;
+                    visit(Commit { number, ..commit }, end)
+                        .map_err(|source| ReplayError::Visit { number, source })?;
+                }
+            }
+        }
+    }
+}
+
+/// Finds the end of the journal, reading from the segment of `known` on, or from where its base vouches for it.
+pub(super) fn find_tail<D: Disk>(
+    disk: &D,
+    layout: &Layout,
+    known: Position,
+) -> Result<Tail, Error> {
     let ignore = |_: &Frame<'_>| Ok::<(), ReplayError<Infallible>>(());
-    walk(disk, from, None, ignore).map_err(|error| match error {
+    let known = known.max(layout.known_end());
+    walk(disk, layout, known, None, ignore).map_err(|error| match error {
         ReplayError::Journal(error) => error,
         ReplayError::Visit { source, .. } => match source {},
     })
@@ -91,14 +179,15 @@ pub(super) fn find_tail<D: Disk>(disk: &D, from: Position) -> Result<Tail, Error
 /// `visit` sees the frames between them.
 fn walk<D: Disk, E>(
     disk: &D,
+    layout: &Layout,
     from: Position,
     until: Option<Position>,
     mut visit: impl FnMut(&Frame<'_>) -> Result<(), ReplayError<E>>,
 ) -> Result<Tail, ReplayError<E>> {
-    let first = from.segment.max(1);
-    let mut last = last_segment(disk, until)?;
+    let first = from.segment.max(layout.first);
+    let mut last = layout.last_until(until)?;
     if first > last {
-        return Err(Error::damaged(first, 0, Damage::Missing).into());
+        return Err(layout::missing(first).into());
     }
     let mut tail = Tail {
         end: Position::START,
@@ -107,22 +196,30 @@ fn walk<D: Disk, E>(
         torn_bytes: 0,
         headless: None,
     };
-    let last_was_known = until.is_some() || (last == first && from > Position::START);
+    let known_end = from.max(layout.known_end());
+    let last_was_known =
+        until.is_some() || (last <= known_end.segment && known_end > Position::START);
     if !last_was_known && is_headless(disk, last)? {
         tail.headless = Some(last);
         last -= 1;
     }
     for number in first..=last {
-        let file = disk.open(number).map_err(Error::io("read"))?;
+        let name = FileName::Segment(number);
+        let file = disk.open(name).map_err(Error::io("read"))?;
         let length = readable_length(&file, number, until)?;
-        let header = read_header(&file, number, length)?;
-        // Where the reading begins, there is nothing to compare with; segment 1 begins with commit 1.
-        if (number > first || number == 1) && header.first_commit != tail.next_commit {
+        let header = read_header(&file, name, length)?;
+        // Where the reading begins in the middle, there is nothing to compare with.
+        let expected = match number {
+            _ if number == layout.first => Some(layout.first_commit()),
+            _ if number > first => Some(tail.next_commit),
+            _ => None,
+        };
+        if let Some(expected) = expected.filter(|&expected| expected != header.first_commit) {
             let why = Damage::Gap {
-                expected: tail.next_commit,
+                expected,
                 found: header.first_commit,
             };
-            return Err(Error::damaged(number, 0, why).into());
+            return Err(Error::damaged(name, 0, why).into());
         }
         let known = if number == from.segment {
             from.offset.max(FIRST_FRAME)
@@ -143,13 +240,14 @@ fn walk<D: Disk, E>(
         tail.next_commit = frames.next_commit;
         tail.header = Some(header);
     }
-    match until {
-        Some(until) if tail.end != until && until > Position::START => {
-            let why = Damage::BeforeCheckpoint(until.offset);
-            Err(Error::damaged(tail.end.segment, tail.end.offset, why).into())
-        }
-        _ => Ok(tail),
-    }
+    let wanted = match until {
+        Some(until) if tail.end != until && until > Position::START => until,
+        _ if tail.end < layout.known_end() => layout.known_end(),
+        _ => return Ok(tail),
+    };
+    let file = FileName::Segment(tail.end.segment);
+    let why = Damage::BeforeCheckpoint(wanted.offset);
+    Err(Error::damaged(file, tail.end.offset, why).into())
 }
 
 /// Whether a crash can have been at work at the end of a segment.
@@ -161,13 +259,13 @@ enum Ending {
 
 /// Reads the frames of one segment and returns how many bytes are torn off its end. Those before `known` are passed over:
 /// reading them proves that one ends there.
-fn read_segment<F: SegmentFile, E>(
+fn read_segment<F: JournalFile, E>(
     frames: &mut Frames<'_, F>,
     known: u64,
     ending: Ending,
     visit: &mut impl FnMut(&Frame<'_>) -> Result<(), ReplayError<E>>,
 ) -> Result<u64, ReplayError<E>> {
-    let segment = frames.segment;
+    let name = frames.name;
     loop {
         let at = frames.at;
         let why = match frames.next()? {
@@ -183,28 +281,12 @@ fn read_segment<F: SegmentFile, E>(
             Step::Bad(defect) if at >= known => Damage::Frame(defect),
             Step::Frame(_) | Step::End | Step::Bad(_) => Damage::BeforeCheckpoint(known),
         };
-        return Err(Error::damaged(segment, at, why).into());
+        return Err(Error::damaged(name, at, why).into());
     }
-}
-
-/// The number of the last segment to read. A journal without its first segment, or with a hole, is not one.
-fn last_segment<D: Disk>(disk: &D, until: Option<Position>) -> Result<u64, Error> {
-    let numbers = disk.list().map_err(Error::io("list the segments of"))?;
-    for (expected, &found) in (1..).zip(&numbers) {
-        if expected != found {
-            return Err(Error::damaged(expected, 0, Damage::Missing));
-        }
-    }
-    let last = numbers.last().copied().unwrap_or(0);
-    let wanted = until.map_or(last, |until| until.segment).max(1);
-    if last < wanted {
-        return Err(Error::damaged(last + 1, 0, Damage::Missing));
-    }
-    Ok(wanted)
 }
 
 /// Beyond `until` the writer may be at work.
-fn readable_length<F: SegmentFile>(
+fn readable_length<F: JournalFile>(
     file: &F,
     number: u64,
     until: Option<Position>,
@@ -216,38 +298,13 @@ fn readable_length<F: SegmentFile>(
     })
 }
 
-fn read_header<F: SegmentFile>(
-    file: &F,
-    number: u64,
-    length: u64,
-) -> Result<segment::Header, Error> {
-    if length < FIRST_FRAME {
-        return Err(Error::damaged(number, 0, Damage::Header));
-    }
-    let mut bytes = [0; segment::HEADER_BYTES];
-    file.read_exact_at(&mut bytes, 0)
-        .map_err(Error::io("read"))?;
-    match segment::Header::decode(&bytes) {
-        Ok(header) if header.segment == number => Ok(header),
-        Ok(header) => Err(Error::damaged(
-            number,
-            0,
-            Damage::WrongSegment(header.segment),
-        )),
-        Err(BadHeader::NotWhole) => Err(Error::damaged(number, 0, Damage::Header)),
-        Err(BadHeader::Version(version)) => Err(Error::Version {
-            segment: number,
-            version,
-        }),
-    }
-}
-
 /// A segment is used only after its header was synced: one without a header and without anything behind it is what a
 /// crash leaves between the two.
 fn is_headless<D: Disk>(disk: &D, number: u64) -> Result<bool, Error> {
-    let file = disk.open(number).map_err(Error::io("read"))?;
+    let name = FileName::Segment(number);
+    let file = disk.open(name).map_err(Error::io("read"))?;
     let length = file.length().map_err(Error::io("read"))?;
-    match read_header(&file, number, length) {
+    match read_header(&file, name, length) {
         Err(Error::Damaged {
             why: Damage::Header,
             ..

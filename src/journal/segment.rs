@@ -1,28 +1,46 @@
-//! The head of a segment file and its name. Pure: it does not open the file.
+//! The head of a file of the journal, segment or base. Pure: it does not open the file.
 
 use crc32fast::hash;
 
 use super::frame::Checksum;
+use super::name::FileName;
 
 /// Bytes before the first frame. Their layout is the same in every version of the format.
 pub(super) const HEADER_BYTES: usize = 44;
 /// The same, as a place in the file.
 pub(super) const FIRST_FRAME: u64 = HEADER_BYTES as u64;
-const MAGIC: [u8; 8] = *b"jivjrnl\n";
-const VERSION: u16 = 1;
+/// What is written; everything from 1 on is read. 2 brought the base file and changed nothing in a segment.
+const VERSION: u16 = 2;
 
-/// What a segment says of itself.
+/// What kind of file a header begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Segment,
+    Base,
+}
+
+impl Kind {
+    fn magic(self) -> [u8; 8] {
+        match self {
+            Self::Segment => *b"jivjrnl\n",
+            Self::Base => *b"jivbase\n",
+        }
+    }
+}
+
+/// What a file says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Header {
-    /// From 1, without a gap.
+    pub(super) kind: Kind,
+    /// Of the segment, or of the first one that a base does not stand for. From 1, without a gap.
     pub(super) segment: u64,
-    /// Number of the first commit that is or will be in it.
+    /// Number of the first commit that is or will be in that segment.
     pub(super) first_commit: u64,
-    /// Random; begins the checksum of each of its frames.
+    /// Random; begins the checksum of each of the file's frames.
     pub(super) salt: u64,
 }
 
-/// Why bytes are not the header of a segment that this program reads.
+/// Why bytes are not a header that this program reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BadHeader {
     /// Torn or damaged.
@@ -34,7 +52,7 @@ pub(super) enum BadHeader {
 impl Header {
     pub(super) fn encode(&self) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
-        bytes[..8].copy_from_slice(&MAGIC);
+        bytes[..8].copy_from_slice(&self.kind.magic());
         bytes[8..10].copy_from_slice(&VERSION.to_le_bytes());
         // 10..16 are reserved and zero.
         bytes[16..24].copy_from_slice(&self.segment.to_le_bytes());
@@ -52,11 +70,15 @@ impl Header {
             u64::from_le_bytes(field)
         };
         let checksum = u32::from_le_bytes([bytes[40], bytes[41], bytes[42], bytes[43]]);
-        if bytes[..8] != MAGIC || checksum != hash(&bytes[..40]) {
+        let kind = [Kind::Segment, Kind::Base]
+            .into_iter()
+            .find(|kind| bytes[..8] == kind.magic());
+        let Some(kind) = kind.filter(|_| checksum == hash(&bytes[..40])) else {
             return Err(BadHeader::NotWhole);
-        }
+        };
         match u16::from_le_bytes([bytes[8], bytes[9]]) {
-            VERSION => Ok(Self {
+            1..=VERSION => Ok(Self {
+                kind,
                 segment: u64_at(16),
                 first_commit: u64_at(24),
                 salt: u64_at(32),
@@ -65,20 +87,17 @@ impl Header {
         }
     }
 
+    /// The name of the file that it begins.
+    pub(super) fn name(&self) -> FileName {
+        match self.kind {
+            Kind::Segment => FileName::Segment(self.segment),
+            Kind::Base => FileName::Base(self.segment),
+        }
+    }
+
     pub(super) fn checksum(&self) -> Checksum {
         Checksum::salted(self.salt)
     }
-}
-
-/// `0000000000000001.log`: the number in hexadecimal, so that names sort like numbers.
-pub(super) fn file_name(segment: u64) -> String {
-    format!("{segment:016x}.log")
-}
-
-/// The number of a file that [`file_name`] named; `None` for any other file.
-pub(super) fn parse_file_name(name: &str) -> Option<u64> {
-    let number = u64::from_str_radix(name.strip_suffix(".log")?, 16).ok()?;
-    (file_name(number) == name).then_some(number)
 }
 
 #[cfg(test)]
@@ -86,6 +105,7 @@ mod tests {
     use super::*;
 
     const HEADER: Header = Header {
+        kind: Kind::Segment,
         segment: 3,
         first_commit: 900,
         salt: 0x0123_4567_89ab_cdef,
@@ -116,19 +136,5 @@ mod tests {
         let checksum = hash(&bytes[..40]);
         bytes[40..].copy_from_slice(&checksum.to_le_bytes());
         assert_eq!(Header::decode(&bytes), Err(BadHeader::Version(9)));
-    }
-
-    #[test]
-    fn only_our_own_names_are_segments() {
-        assert_eq!(parse_file_name(&file_name(0x2a)), Some(0x2a));
-        for other in [
-            "2a.log",
-            "000000000000002A.log",
-            "LOCK",
-            "+00000000000002a.log",
-            ".log",
-        ] {
-            assert_eq!(parse_file_name(other), None, "{other}");
-        }
     }
 }

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
 use std::rc::Rc;
 
-use super::disk::{Disk, SegmentFile};
+use super::disk::{Disk, JournalFile};
+use super::name::FileName;
 
 /// What happens at a step; one that writes gets some of its bytes out first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,8 +52,8 @@ impl Inode {
 
 #[derive(Debug, Default)]
 struct Machine {
-    names: BTreeMap<u64, Node>,
-    synced_names: BTreeMap<u64, Node>,
+    names: BTreeMap<FileName, Node>,
+    synced_names: BTreeMap<FileName, Node>,
     faults: BTreeMap<u64, Fault>,
     steps: u64,
     salts: u64,
@@ -129,59 +130,65 @@ impl SimulatedDisk {
         })))
     }
 
-    /// Lets a test spoil the bytes of a segment, as if they had always been so.
-    pub(super) fn spoil(&self, number: u64, change: impl FnOnce(&mut Vec<u8>)) {
+    /// Lets a test spoil the bytes of a file, as if they had always been so.
+    pub(super) fn spoil(&self, name: FileName, change: impl FnOnce(&mut Vec<u8>)) {
         let machine = self.0.borrow();
-        let mut node = machine.names[&number].borrow_mut();
+        let mut node = machine.names[&name].borrow_mut();
         change(&mut node.now);
         node.versions = vec![node.now.clone()];
     }
 
-    pub(super) fn bytes(&self, number: u64) -> Vec<u8> {
-        self.0.borrow().names[&number].borrow().now.clone()
+    pub(super) fn bytes(&self, name: FileName) -> Vec<u8> {
+        self.0.borrow().names[&name].borrow().now.clone()
+    }
+
+    pub(super) fn names(&self) -> Vec<FileName> {
+        self.0.borrow().names.keys().copied().collect()
     }
 }
 
 impl Disk for SimulatedDisk {
     type File = SimulatedFile;
 
-    fn list(&self) -> io::Result<Vec<u64>> {
+    fn list(&self) -> io::Result<Vec<FileName>> {
         Ok(self.0.borrow().names.keys().copied().collect())
     }
 
-    fn open(&self, segment: u64) -> io::Result<SimulatedFile> {
-        let node = self.0.borrow().names.get(&segment).cloned();
+    fn open(&self, name: FileName) -> io::Result<SimulatedFile> {
+        let node = self.0.borrow().names.get(&name).cloned();
         Ok(SimulatedFile {
             machine: self.0.clone(),
             node: node.ok_or(ErrorKind::NotFound)?,
         })
     }
 
-    fn open_to_write(&mut self, segment: u64) -> io::Result<SimulatedFile> {
-        self.open(segment)
+    fn open_to_write(&mut self, name: FileName) -> io::Result<SimulatedFile> {
+        self.open(name)
     }
 
-    fn create(&mut self, segment: u64) -> io::Result<SimulatedFile> {
+    fn create(&mut self, name: FileName) -> io::Result<SimulatedFile> {
         self.0.borrow_mut().step()?;
-        let node = self
-            .0
-            .borrow_mut()
-            .names
-            .entry(segment)
-            .or_default()
-            .clone();
+        let node = self.0.borrow_mut().names.entry(name).or_default().clone();
         {
             let mut inode = node.borrow_mut();
             inode.now.clear();
             inode.changed();
         }
-        self.open(segment)
+        self.open(name)
     }
 
-    fn remove(&mut self, segment: u64) -> io::Result<()> {
+    fn rename(&mut self, from: FileName, to: FileName) -> io::Result<()> {
         let mut machine = self.0.borrow_mut();
         machine.step()?;
-        machine.names.remove(&segment);
+        let node = machine.names.remove(&from).ok_or(ErrorKind::NotFound)?;
+        machine.names.insert(to, node);
+        Ok(())
+    }
+
+    fn remove(&mut self, name: FileName) -> io::Result<()> {
+        let mut machine = self.0.borrow_mut();
+        machine.step()?;
+        machine.names.remove(&name);
         Ok(())
     }
 
@@ -205,7 +212,7 @@ pub(super) struct SimulatedFile {
     node: Node,
 }
 
-impl SegmentFile for SimulatedFile {
+impl JournalFile for SimulatedFile {
     fn length(&self) -> io::Result<u64> {
         Ok(self.node.borrow().now.len() as u64)
     }

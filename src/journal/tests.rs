@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
+use super::base::BaseWriter;
 use super::error::{Damage, Error, ReplayError};
+use super::name::FileName;
 use super::simulation::SimulatedDisk;
 use super::writer::Writer;
 use super::{Commit, Journal, Options, Position, Progress, Replayed, Write, replay, replay_until};
@@ -54,7 +56,7 @@ fn read(dir: &Path, from: Position) -> Result<(Vec<Commit>, Replayed), Error> {
 }
 
 fn segment(dir: &Path, number: u64) -> std::path::PathBuf {
-    dir.join(super::segment::file_name(number))
+    dir.join(FileName::Segment(number).on_disk())
 }
 
 fn damage(error: Error) -> Damage {
@@ -352,14 +354,58 @@ fn version_1_stays_readable() {
     assert_eq!(replayed.torn_bytes, 0);
 }
 
+/// The same as version 2 writes it, which differs in the number alone.
 #[test]
-fn version_1_is_what_is_written() {
+fn version_2_is_what_is_written() {
     let disk = SimulatedDisk::default();
     let (mut writer, _) = Writer::open(disk.clone(), Options::default(), None).unwrap();
     let commits = version_1_commits();
     writer.append(&commits[..2]).unwrap();
     writer.append(&commits[2..]).unwrap();
-    assert_eq!(hex(&disk.bytes(1)), VERSION_1);
+    let version_2 = VERSION_1
+        .replacen("6c0a0100", "6c0a0200", 1)
+        .replacen("9109684c", "91b66053", 1)
+        .replacen("516a6672", "986a6672", 1);
+    assert_eq!(hex(&disk.bytes(FileName::Segment(1))), version_2);
+}
+
+/// A base as version 2 writes it: two rows in one frame, before commit 3 and segment 2. Every later version reads it.
+const BASE_VERSION_2: &str = "6a6976626173650a020000000000000002000000000000000300000000000000ed8f01dbe4140b1dbcaf1ee46a66723122000000010000000000000001000000d3a0b4bb4e59e7bd020000000000000001010000006101030000000909090602000000626301000000006a697662656e640a0200000000000000020000000000000002000000000000002c000000000000003ffac522";
+
+#[test]
+fn a_base_of_version_2_is_what_is_written_and_stays_readable() {
+    let disk = SimulatedDisk::default();
+    let (mut writer, _) = Writer::open(disk.clone(), Options::default(), None).unwrap();
+    writer.append(&version_1_commits()[..2]).unwrap();
+    let start = writer.begin_base().unwrap();
+    let mut base = BaseWriter::begin(disk.clone(), start).unwrap();
+    let rows = [
+        (1, b"a".to_vec(), vec![9; 3]),
+        (6, b"bc".to_vec(), Vec::new()),
+    ];
+    let rows = rows.map(|(tree, key, value)| Write {
+        tree,
+        key,
+        value: Some(value),
+    });
+    for row in &rows {
+        base.push(row.clone()).unwrap();
+    }
+    base.finish(2, writer.position()).unwrap();
+    let bytes = disk.bytes(FileName::Base(2));
+    assert_eq!(hex(&bytes), BASE_VERSION_2);
+
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(segment(dir.path(), 2), disk.bytes(FileName::Segment(2))).unwrap();
+    let path = dir.path().join(FileName::Base(2).on_disk());
+    fs::write(path, unhex(BASE_VERSION_2)).unwrap();
+    let (found, replayed) = read(dir.path(), Position::START).unwrap();
+    let expected = Commit {
+        number: 2,
+        writes: rows.to_vec(),
+        events: Vec::new(),
+    };
+    assert_eq!((found, replayed.last_commit), (vec![expected], 2));
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -3,12 +3,15 @@
 
 use std::io;
 
-use super::disk::{Disk, SegmentFile};
+use super::base;
+use super::disk::{Disk, JournalFile};
 use super::error::Error;
 use super::frame::{self, Checksum};
+use super::layout::Layout;
+use super::name::FileName;
 use super::scan;
-use super::segment::{self, FIRST_FRAME};
-use super::{Commit, Options, Position, Recovered};
+use super::segment::{self, FIRST_FRAME, Kind};
+use super::{BaseStart, Commit, Options, Position, Recovered};
 
 /// A buffer that one large group made larger than this is given back.
 const KEPT_BUFFER: usize = 1 << 20;
@@ -35,15 +38,17 @@ impl<D: Disk> Writer<D> {
         known: Option<Position>,
     ) -> Result<(Self, Recovered), Error> {
         let known = known.unwrap_or(Position::START);
-        let numbers = disk.list().map_err(Error::io("list the segments of"))?;
-        let tail = if numbers.is_empty() && known == Position::START {
+        let layout = Layout::read(&disk)?;
+        let tail = if layout.is_empty() && known == Position::START {
             None
         } else {
-            Some(scan::find_tail(&disk, known)?)
+            Some(scan::find_tail(&disk, &layout, known)?)
         };
+        base::sweep(&mut disk, &layout.superfluous)?;
         let removed_segment = tail.as_ref().and_then(|tail| tail.headless);
         if let Some(number) = removed_segment {
-            disk.remove(number).map_err(Error::io("repair"))?;
+            disk.remove(FileName::Segment(number))
+                .map_err(Error::io("repair"))?;
         }
         let cut_bytes = tail.as_ref().map_or(0, |tail| tail.torn_bytes);
         let whole = tail.and_then(|tail| Some((tail.header?, tail.end, tail.next_commit)));
@@ -139,6 +144,20 @@ impl<D: Disk> Writer<D> {
         }
     }
 
+    /// Sees to it that the next commit begins a segment, so that a base can stand for all before.
+    pub(super) fn begin_base(&mut self) -> Result<BaseStart, Error> {
+        if let Some(reason) = &self.failed {
+            return Err(Error::SyncFailed(reason.clone()));
+        }
+        if self.position.offset > FIRST_FRAME {
+            self.rotate()?;
+        }
+        Ok(BaseStart {
+            segment: self.position.segment,
+            first_commit: self.next_commit,
+        })
+    }
+
     /// Closes the segment and begins the next.
     fn rotate(&mut self) -> Result<(), Error> {
         // Else a power cut could bring the cut-off bytes back into a segment that is no longer the last.
@@ -184,7 +203,9 @@ fn first_position(segment: u64) -> Position {
 
 /// The last segment, ready to be written to from `end` on.
 fn go_on<D: Disk>(disk: &mut D, end: Position, cut_bytes: u64) -> Result<D::File, Error> {
-    let mut file = disk.open_to_write(end.segment).map_err(Error::io("open"))?;
+    let mut file = disk
+        .open_to_write(FileName::Segment(end.segment))
+        .map_err(Error::io("open"))?;
     if cut_bytes > 0 {
         file.set_length(end.offset).map_err(Error::io("repair"))?;
     }
@@ -200,15 +221,16 @@ fn begin_segment<D: Disk>(
     first_commit: u64,
 ) -> Result<(D::File, segment::Header), Error> {
     let header = segment::Header {
+        kind: Kind::Segment,
         segment: number,
         first_commit,
         salt: disk.salt().map_err(Error::io("begin a segment of"))?,
     };
     let refused = |error| Error::refused("begin a segment of", error);
-    let mut file = disk.create(number).map_err(refused)?;
+    let mut file = disk.create(header.name()).map_err(refused)?;
     if let Err(error) = file.write_all_at(&header.encode(), 0) {
         // Should it stay behind, it has no header: opening removes it, and the next try begins it anew.
-        let _ = disk.remove(number);
+        let _ = disk.remove(header.name());
         return Err(refused(error));
     }
     file.sync()

@@ -147,14 +147,22 @@ impl Handler for Realtime {
     async fn on_disconnect(&self, socket: &Socket, state: Connected, reason: DisconnectReason) {
         let user = &state.caller.user;
         tracing::info!(
-            socket = %socket.id(), user = %user, name = ?state.name, reason = reason.as_str(), "socket disconnected"
+            socket = %socket.id(), user = %user, name = ?state.name, reason = cause(reason), "socket disconnected"
         );
         state.typing.stop_all(&self.chat, user);
         self.chat.socket_disconnected(user).await;
     }
 }
 
-/// How long a token still lives. A socket ends with its token, not with the leeway that its check was granted.
+/// The reason as the server names it: clients are told less.
+fn cause(reason: DisconnectReason) -> &'static str {
+    match reason {
+        DisconnectReason::SessionClosed(close) => close.as_str(),
+        left => left.as_str(),
+    }
+}
+
+/// How long a token is still accepted: a socket that comes back after that is refused at once.
 fn until(expires_at: u64) -> Duration {
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)

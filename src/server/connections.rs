@@ -1,5 +1,5 @@
-//! How many TCP connections there may be, in all and from one address. A connection is counted for as long as its stream
-//! lives, whoever holds it: an upgraded one leaves hyper and stays counted.
+//! How many TCP connections there may be, in all and from one address, and how long one may refuse to take what is written
+//! to it. Both hold for as long as the stream lives, whoever holds it: an upgraded one leaves hyper and stays counted.
 
 use std::collections::HashMap;
 use std::io;
@@ -7,23 +7,27 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Sleep;
 
 /// The counts and their limits.
 #[derive(Debug)]
 pub(super) struct Connections {
     free: Arc<Semaphore>,
     per_address: usize,
+    write_timeout: Duration,
     addresses: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
 impl Connections {
-    pub(super) fn new(total: u32, per_address: u32) -> Self {
+    pub(super) fn new(total: u32, per_address: u32, write_timeout: Duration) -> Self {
         Self {
             free: Arc::new(Semaphore::new(total as usize)),
             per_address: per_address as usize,
+            write_timeout,
             addresses: Arc::default(),
         }
     }
@@ -61,6 +65,8 @@ impl Connections {
         };
         Ok(Counted {
             stream,
+            write_timeout: self.write_timeout,
+            stalled: None,
             _place: place,
         })
     }
@@ -93,7 +99,32 @@ impl Drop for Place {
 #[derive(Debug)]
 pub(super) struct Counted<S> {
     stream: S,
+    write_timeout: Duration,
+    /// Runs while a write waits; an idle connection has none.
+    stalled: Option<Pin<Box<Sleep>>>,
     _place: Place,
+}
+
+impl<S> Counted<S> {
+    /// Passes a write's outcome on, unless it has waited for too long.
+    fn in_time<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        outcome: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if outcome.is_ready() {
+            self.stalled = None;
+            return outcome;
+        }
+        let timeout = self.write_timeout;
+        let stalled = self
+            .stalled
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+        match stalled.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
@@ -112,11 +143,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let outcome = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.in_time(cx, outcome)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let outcome = Pin::new(&mut self.stream).poll_flush(cx);
+        self.in_time(cx, outcome)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -128,7 +161,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.in_time(cx, outcome)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -138,11 +172,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt;
+
     use super::*;
 
     #[tokio::test]
     async fn one_address_cannot_take_all_and_gives_back_what_it_had() {
-        let connections = Connections::new(10, 2);
+        let connections = Connections::new(10, 2, Duration::MAX);
         let peer: SocketAddr = "203.0.113.7:1".parse().unwrap();
         let other: SocketAddr = "203.0.113.8:1".parse().unwrap();
         let count = async |peer| connections.count((), peer, connections.permit().await);
@@ -157,12 +193,23 @@ mod tests {
 
     #[tokio::test]
     async fn loopback_has_no_limit_of_its_own() {
-        let connections = Connections::new(10, 1);
+        let connections = Connections::new(10, 1, Duration::MAX);
         for peer in ["127.0.0.1:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
             let peer: SocketAddr = peer.parse().unwrap();
             let held: Vec<_> = (0..3).map(|_| connections.count((), peer, None)).collect();
             assert!(held.iter().all(Result::is_ok));
         }
         assert!(connections.addresses.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_never_reads_is_given_up() {
+        let connections = Connections::new(10, 1, Duration::from_millis(1));
+        let (ours, _theirs) = tokio::io::duplex(8);
+        let mut counted = connections
+            .count(ours, "127.0.0.1:1".parse().unwrap(), None)
+            .unwrap();
+        let refused = counted.write_all(b"more than it takes").await.unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -33,7 +33,10 @@ pub(super) struct Dispatch {
     pub(super) cors: Cors,
     pub(super) demo: Option<Demo>,
     pub(super) chat: Service,
+    /// The server stops: finish what is under way.
     pub(super) stopping: CancellationToken,
+    /// The time to finish is over.
+    pub(super) killed: CancellationToken,
     pub(super) started: Instant,
 }
 
@@ -57,7 +60,7 @@ impl Dispatch {
             .entry(X_CONTENT_TYPE_OPTIONS)
             .or_insert(HeaderValue::from_static("nosniff"));
         let status = response.status().as_u16();
-        tracing::debug!(%method, %path, status, request = id, took = ?began.elapsed(), "request");
+        tracing::debug!(%method, ?path, status, request = id, took = ?began.elapsed(), "request");
         response
     }
 

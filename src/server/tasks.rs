@@ -1,11 +1,12 @@
-//! What runs beside the connections: delivery, delivered watermarks, checkpoints.
+//! What runs beside the connections: delivery, delivered watermarks, checkpoints and compactions.
 
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::chat::Service;
-use crate::store::{Store, WriterThread};
+use crate::store::{self, CompactionPolicy, Store, WriterThread};
 
 /// How often to look whether a checkpoint is due.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
@@ -13,6 +14,8 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 /// Commits after which one is due: bounds what a start after a crash has to replay.
 const CHECKPOINT_COMMITS: u64 = 10_000;
+/// How long to wait after a compaction that failed, usually for want of space.
+const COMPACT_AGAIN: Duration = Duration::from_mins(10);
 
 /// The tasks, and the store they work on.
 #[derive(Debug)]
@@ -27,12 +30,13 @@ impl Background {
         store: Store,
         writer: WriterThread,
         chat: Service,
+        policy: CompactionPolicy,
         delivery: impl Future<Output = ()> + Send + 'static,
     ) -> Self {
         let mut tasks = JoinSet::new();
         tasks.spawn(delivery);
         tasks.spawn(async move { chat.store_receipts().await });
-        tasks.spawn(checkpoints(store.clone()));
+        tasks.spawn(maintain(store.clone(), policy));
         Self {
             store,
             writer,
@@ -50,6 +54,7 @@ impl Background {
 
     /// Ends the tasks, syncs the index so that the next start has nothing to replay, and waits for the writer.
     pub(super) async fn stop(mut self) {
+        self.store.call_off_compaction();
         self.tasks.shutdown().await;
         let (store, writer) = (self.store, self.writer);
         let stopped = tokio::task::spawn_blocking(move || {
@@ -66,12 +71,31 @@ impl Background {
     }
 }
 
-async fn checkpoints(store: Store) {
+async fn maintain(store: Store, policy: CompactionPolicy) {
     let mut due = tokio::time::interval(CHECKPOINT_EVERY);
+    let mut compact_from = Instant::now();
     loop {
         due.tick().await;
         let store = store.clone();
-        let _ = tokio::task::spawn_blocking(move || checkpoint(&store, CHECKPOINT_COMMITS)).await;
+        let may_compact = Instant::now() >= compact_from;
+        let work = move || {
+            checkpoint(&store, CHECKPOINT_COMMITS);
+            !may_compact || compact(&store, policy)
+        };
+        if let Ok(false) = tokio::task::spawn_blocking(work).await {
+            compact_from = Instant::now() + COMPACT_AGAIN;
+        }
+    }
+}
+
+/// A compaction that fails leaves everything as it was; the disk stays as full as it is. Answers whether it went well.
+fn compact(store: &Store, policy: CompactionPolicy) -> bool {
+    match store.compact_if_due(policy) {
+        Ok(_) | Err(store::Error::CalledOff) => true,
+        Err(error) => {
+            tracing::warn!(%error, "the journal could not be compacted");
+            false
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! What can go wrong in the store.
 
+use std::io;
+
 /// A failure of the store; none of them is the caller's fault.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
@@ -26,6 +28,9 @@ pub enum Error {
     /// The index answered with an error.
     #[error("the index failed: {0}")]
     Index(String),
+    /// A compaction was asked to end before it was done; everything is as it was.
+    #[error("the compaction was called off")]
+    CalledOff,
     /// A job panicked; its changes were dropped.
     #[error("a job panicked and was dropped")]
     Panicked,
@@ -34,8 +39,22 @@ pub enum Error {
     Closed,
 }
 
+impl Error {
+    /// A file operation of the index that failed.
+    pub(super) fn of_index(error: &io::Error) -> Self {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        match error.kind() {
+            StorageFull | QuotaExceeded | FileTooLarge => Self::Full,
+            _ => Self::Index(error.to_string()),
+        }
+    }
+}
+
 impl From<sled::Error> for Error {
     fn from(error: sled::Error) -> Self {
-        Self::Index(error.to_string())
+        match error {
+            sled::Error::Io(error) => Self::of_index(&error),
+            error => Self::Index(error.to_string()),
+        }
     }
 }

@@ -2,20 +2,21 @@
 //!
 //! What sled 0.34.7 cannot do bounds what is asked of it (measured): `flush` does not reach the platter, so
 //! [`Index::sync`] adds a real `fdatasync`; a kill while it writes a start-up snapshot makes the next open fail, so
-//! unfinished snapshots are deleted first; damage can panic while opening, so that is caught; and a truncated file can
-//! open empty without an error, so a marker row says which index this is and how far it had come.
+//! unfinished snapshots are deleted first; damage can panic while opening, so that is caught; a truncated file can
+//! open empty without an error, so a marker row says which index this is and how far it had come; files never shrink,
+//! so a compaction fills a new one; and after one failed write none succeeds until it is opened anew.
 
 use std::fs::{self, File};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use sled::{Batch, Tree as SledTree};
 
 use super::error::Error;
 use super::keys::Tree;
-use super::tables::{Bytes, Row, Source};
+use super::tables::{Bytes, Row};
 
 /// The row of sled's default tree that names the index and its last applied commit.
 const MARKER: &[u8] = b"marker";
@@ -44,36 +45,59 @@ impl Marker {
     }
 }
 
-/// The open index.
-pub(super) struct Index {
-    db: sled::Db,
-    trees: Vec<SledTree>,
-    file: PathBuf,
-    /// Readers share it, the writer takes it while it applies a group, so that nobody sees half a group.
-    applying: RwLock<()>,
+/// What every index of a store is opened with.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Settings {
+    /// sled's page cache in bytes; the process uses two to three times as much under load.
+    pub(super) cache: u64,
+    #[cfg(test)]
+    pub(super) faults: super::faults::Faults,
 }
 
-/// The committed state, without a half-applied group.
-pub struct Snapshot<'a> {
-    index: &'a Index,
-    _whole_groups: RwLockReadGuard<'a, ()>,
-}
-
-impl std::fmt::Debug for Snapshot<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Snapshot")
+impl Settings {
+    pub(super) fn new(cache: u64) -> Self {
+        Self {
+            cache,
+            #[cfg(test)]
+            faults: super::faults::Faults::default(),
+        }
     }
 }
 
+/// The open index. Each has a directory of its own, named by its generation.
+pub(super) struct Index {
+    db: sled::Db,
+    trees: Vec<SledTree>,
+    generation: u64,
+    #[cfg(test)]
+    faults: super::faults::OneIndex,
+    // Last: dropped when sled has let go of its files.
+    files: Files,
+}
+
+/// Changed rows, in the form in which sled takes them.
+pub(super) struct Batches(Vec<Option<Batch>>);
+
 impl Index {
-    /// Opens the index in `dir`, which may be missing. `cache` is sled's page cache in bytes; the process uses two to
-    /// three times as much under load.
-    pub(super) fn open(dir: &Path, cache: u64) -> Result<Self, Error> {
-        remove_unfinished_snapshots(dir).map_err(|error| Error::Index(error.to_string()))?;
+    /// The directory of the index `generation`, given the directory of all.
+    pub(super) fn path(indexes: &Path, generation: u64) -> PathBuf {
+        indexes.join(format!("{generation:016x}"))
+    }
+
+    /// Opens the index `generation` in the directory of all, or makes it.
+    pub(super) fn open(
+        indexes: &Path,
+        generation: u64,
+        settings: &Settings,
+    ) -> Result<Self, Error> {
+        let dir = Self::path(indexes, generation);
+        #[cfg(test)]
+        settings.faults.check()?;
+        remove_unfinished_snapshots(&dir).map_err(|error| Error::of_index(&error))?;
         let open = || -> Result<(sled::Db, Vec<SledTree>), sled::Error> {
             let db = sled::Config::new()
-                .path(dir)
-                .cache_capacity(cache)
+                .path(&dir)
+                .cache_capacity(settings.cache)
                 .flush_every_ms(None)
                 .open()?;
             let trees = Tree::ALL
@@ -88,9 +112,18 @@ impl Index {
         Ok(Self {
             db,
             trees,
-            file: dir.join("db"),
-            applying: RwLock::new(()),
+            generation,
+            #[cfg(test)]
+            faults: settings.faults.one_index(),
+            files: Files {
+                dir,
+                superseded: AtomicBool::new(false),
+            },
         })
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// The marker row; `None` in an index that was just created or lost its contents.
@@ -101,13 +134,10 @@ impl Index {
             .and_then(|bytes| Marker::from_bytes(&bytes)))
     }
 
-    /// Applies changed rows, then the marker that says so. Replaying rows that are there already changes nothing.
-    pub(super) fn apply<'r>(
-        &self,
+    pub(super) fn batches<'r>(
         rows: impl Iterator<Item = (Tree, &'r [u8], Option<&'r [u8]>)>,
-        marker: Marker,
-    ) -> Result<(), Error> {
-        let mut batches: Vec<Option<Batch>> = vec![None; self.trees.len()];
+    ) -> Batches {
+        let mut batches: Vec<Option<Batch>> = vec![None; Tree::ALL.len()];
         for (tree, key, value) in rows {
             let batch = batches[tree.index()].get_or_insert_default();
             match value {
@@ -115,13 +145,16 @@ impl Index {
                 None => batch.remove(key),
             }
         }
-        let _alone = self
-            .applying
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        for (tree, batch) in self.trees.iter().zip(batches) {
+        Batches(batches)
+    }
+
+    /// Applies changed rows, then the marker that says so. Replaying rows that are there already changes nothing.
+    pub(super) fn apply(&self, rows: Batches, marker: Marker) -> Result<(), Error> {
+        for (tree, batch) in self.trees.iter().zip(rows.0) {
             if let Some(batch) = batch {
                 tree.apply_batch(batch)?;
+                #[cfg(test)]
+                self.faults.check()?;
             }
         }
         self.db.insert(MARKER, &marker.to_bytes())?;
@@ -131,17 +164,11 @@ impl Index {
     /// Puts everything applied so far on stable storage, for real.
     pub(super) fn sync(&self) -> Result<(), Error> {
         self.db.flush()?;
-        File::open(&self.file)
+        #[cfg(test)]
+        self.faults.check()?;
+        File::open(self.files.dir.join("db"))
             .and_then(|file| file.sync_data())
-            .map_err(|error| Error::Index(error.to_string()))
-    }
-
-    pub(super) fn snapshot(&self) -> Snapshot<'_> {
-        let guard = self.applying.read().unwrap_or_else(PoisonError::into_inner);
-        Snapshot {
-            index: self,
-            _whole_groups: guard,
-        }
+            .map_err(|error| Error::of_index(&error))
     }
 
     /// The greatest key of a tree.
@@ -164,19 +191,43 @@ impl Index {
                 .map(|row| row.map_err(Error::from)),
         )
     }
-}
 
-#[expect(
-    private_interfaces,
-    reason = "the trait is sealed by its private types"
-)]
-impl Source for Snapshot<'_> {
-    fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Bytes>, Error> {
-        self.index.get(tree, key)
+    /// Every row of a tree after `key`.
+    pub(super) fn rows_after(
+        &self,
+        tree: Tree,
+        key: Option<&[u8]>,
+    ) -> impl Iterator<Item = Row> + use<> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let start = key.map_or(Unbounded, Excluded);
+        let rows = self.trees[tree.index()].range::<&[u8], _>((start, Unbounded));
+        rows.map(|row| row.map_err(Error::from))
     }
 
-    fn range(&self, tree: Tree, range: Range<Vec<u8>>) -> Box<dyn Iterator<Item = Row> + '_> {
-        self.index.range(tree, range)
+    pub(super) fn count(&self, tree: Tree) -> Result<u64, Error> {
+        self.rows_after(tree, None)
+            .try_fold(0, |count, row| row.map(|_| count + 1))
+    }
+
+    /// Removes the files once the last one that uses the index has let go of it.
+    pub(super) fn supersede(&self) {
+        self.files.superseded.store(true, Ordering::Release);
+    }
+}
+
+struct Files {
+    dir: PathBuf,
+    superseded: AtomicBool,
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        if self.superseded.load(Ordering::Acquire)
+            && let Err(error) = fs::remove_dir_all(&self.dir)
+        {
+            // The next start removes every index but its own.
+            tracing::warn!(%error, "the files of a superseded index stay");
+        }
     }
 }
 

@@ -104,9 +104,13 @@ impl<S: Sink> Tables<S> {
         self.put(Tree::Uploads, upload.attachment.name.as_bytes(), upload)
     }
 
-    /// Forgets an upload and remembers that its file has to go.
-    pub fn doom_upload(&mut self, name: &str) {
+    /// Forgets an upload.
+    pub fn remove_upload(&mut self, name: &str) {
         self.remove(Tree::Uploads, name.as_bytes().to_vec());
+    }
+
+    /// Remembers that a file has to go.
+    pub fn doom_file(&mut self, name: &str) {
         self.put_raw(Tree::Doomed, name.as_bytes().to_vec(), &[]);
     }
 

@@ -6,44 +6,63 @@
 //! It knows the records of [`crate::model`] and none of the rules about them. Only this folder names sled.
 
 mod chats;
+mod check;
 mod checkpoint;
 mod codec;
+mod compact;
+#[cfg(test)]
+mod damage_tests;
 mod error;
+#[cfg(test)]
+mod fault_tests;
+#[cfg(test)]
+mod faults;
 mod index;
 mod keys;
+mod live;
 mod messages;
 mod open;
+mod progress;
+mod repair;
+mod schema;
 mod tables;
 #[cfg(test)]
 mod tests;
 mod transaction;
 mod unread;
 mod users;
+mod verify;
+#[cfg(test)]
+mod verify_tests;
 mod writer;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use self::checkpoint::Checkpoint;
+pub use self::check::Findings;
+pub use self::compact::{Compacted, CompactionPolicy};
 pub use self::error::Error;
-use self::index::Index;
+use self::live::Live;
+pub use self::progress::ProgressBar;
 pub use self::tables::{Sink, Source, Tables};
-use self::writer::{Job, Reply, Writer};
+pub use self::verify::{Inspection, Stats, Step, Verified, stats, verify};
+use self::writer::{Job, Reply, Work, Writer};
 use crate::journal::{DirLock, Position};
 
 /// The committed tables, for readers.
-pub type Snapshot<'a> = Tables<index::Snapshot<'a>>;
+pub type Snapshot<'a> = Tables<live::Snapshot<'a>>;
 /// The tables as a write job sees and changes them.
 pub type Transaction<'a> = Tables<transaction::Staged<'a>>;
 
 /// Where and how to open a store.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Holds `journal/`, `db/` and `checkpoint`.
+    /// Holds `journal/`, `db/`, `checkpoint` and `schema`.
     pub data_dir: PathBuf,
     /// Bytes of sled's page cache.
     pub cache: u64,
@@ -55,16 +74,21 @@ pub struct Options {
 #[derive(Clone)]
 pub struct Store {
     shared: Arc<Shared>,
-    jobs: mpsc::Sender<Job>,
+    work: mpsc::Sender<Work>,
 }
 
 struct Shared {
-    index: Index,
-    generation: u64,
+    live: Live,
+    settings: index::Settings,
     data_dir: PathBuf,
+    /// Held by a checkpoint, a compaction or a repair: one of them at a time.
+    maintenance: Mutex<()>,
     /// The last commit that is in the index, and the end of its frame.
     reached: Mutex<(u64, Position)>,
     checkpointed: AtomicU64,
+    /// Writes are refused until the index works again.
+    broken: AtomicBool,
+    called_off: AtomicBool,
     failure: watch::Sender<Option<String>>,
     _lock: DirLock,
 }
@@ -72,6 +96,14 @@ struct Shared {
 impl Shared {
     fn applied(&self, commit: u64, position: Position) {
         *self.reached.lock().unwrap_or_else(PoisonError::into_inner) = (commit, position);
+    }
+
+    fn reached(&self) -> (u64, Position) {
+        *self.reached.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_broken(&self, broken: bool) {
+        self.broken.store(broken, Ordering::Release);
     }
 
     fn fail(&self, why: &str) {
@@ -96,29 +128,40 @@ impl WriterThread {
 impl Store {
     /// Opens the store, which may take long when the index has to be rebuilt, and starts its writer thread.
     pub fn open(options: &Options) -> Result<(Self, WriterThread), Error> {
-        let opened = open::open(options)?;
+        let settings = index::Settings::new(options.cache);
+        let opened = open::open(options, &settings)?;
         let reached = (opened.journal.next_commit() - 1, opened.journal.position());
         let shared = Arc::new(Shared {
-            index: opened.index,
-            generation: opened.generation,
+            live: Live::new(opened.index),
+            settings,
             data_dir: options.data_dir.clone(),
+            maintenance: Mutex::new(()),
             reached: Mutex::new(reached),
             checkpointed: AtomicU64::new(reached.0),
+            broken: AtomicBool::new(false),
+            called_off: AtomicBool::new(false),
             failure: watch::Sender::new(None),
             _lock: opened.lock,
         });
-        let (jobs, queue) = mpsc::channel(options.queue);
+        let (work, queue) = mpsc::channel(options.queue);
         let writer = Writer {
             shared: Arc::clone(&shared),
             journal: opened.journal,
-            mints: opened.mints,
-            jobs: queue,
+            mint: opened.mint,
+            work: queue,
+            broken: None,
         };
+        let watched = Arc::clone(&shared);
         let thread = thread::Builder::new()
             .name("writer".to_owned())
-            .spawn(move || writer.run())
+            .spawn(move || {
+                // A job that panics is dropped; a panic beside the jobs leaves nobody to write.
+                if catch_unwind(AssertUnwindSafe(|| writer.run())).is_err() {
+                    watched.fail("the writer panicked");
+                }
+            })
             .map_err(|error| Error::Open(format!("no thread for the writer: {error}")))?;
-        Ok((Self { shared, jobs }, WriterThread(thread)))
+        Ok((Self { shared, work }, WriterThread(thread)))
     }
 
     /// Runs `job` on the writer thread and resolves once its changes are on stable storage. When the job fails its
@@ -139,7 +182,10 @@ impl Store {
             });
             (keep, reply)
         });
-        self.jobs.send(job).await.map_err(|_| self.gone())?;
+        self.work
+            .send(Work::Job(job))
+            .await
+            .map_err(|_| self.gone())?;
         answered
             .await
             .unwrap_or_else(|_| Err(Error::Panicked.into()))
@@ -153,30 +199,42 @@ impl Store {
         J: FnOnce(&Snapshot<'_>) -> Result<T, E> + Send + 'static,
     {
         let shared = Arc::clone(&self.shared);
-        let reading = tokio::task::spawn_blocking(move || job(&Tables(shared.index.snapshot())));
+        let reading = tokio::task::spawn_blocking(move || job(&Tables(shared.live.snapshot())));
         reading
             .await
             .unwrap_or_else(|_| Err(Error::Panicked.into()))
     }
 
     /// Makes the index durable up to here, so that the next start replays less. Blocks; does not hold up writers.
-    /// Does nothing when fewer than `at_least` commits have come since the last time.
+    /// Does nothing when fewer than `at_least` commits have come since the last time, or during a compaction.
     pub fn checkpoint(&self, at_least: u64) -> Result<(), Error> {
         let shared = &self.shared;
-        let (commit, position) = *shared
-            .reached
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if commit < shared.checkpointed.load(Ordering::Relaxed) + at_least {
+        if shared.broken.load(Ordering::Acquire) {
+            // Should nobody write, nobody else would see to it. A full queue will come to it anyway.
+            let _ = self.work.try_send(Work::Repair);
             return Ok(());
         }
-        let checkpoint = Checkpoint {
-            generation: shared.generation,
-            commit,
-            position,
+        let due = shared.checkpointed.load(Ordering::Relaxed) + at_least;
+        if shared.reached().0 < due {
+            return Ok(());
+        }
+        let Ok(_alone) = shared.maintenance.try_lock() else {
+            return Ok(());
         };
-        open::save_checkpoint(&shared.index, checkpoint, &shared.data_dir)?;
-        shared.checkpointed.store(commit, Ordering::Relaxed);
+        self.save_checkpoint()
+    }
+
+    /// The caller holds `maintenance`.
+    fn save_checkpoint(&self) -> Result<(), Error> {
+        let shared = &self.shared;
+        let reached = shared.reached();
+        let index = shared.live.index()?;
+        if let Err(error) = index.sync() {
+            let _ = self.work.blocking_send(Work::Distrust(error.clone()));
+            return Err(error);
+        }
+        open::save_checkpoint(&index, reached, &shared.data_dir)?;
+        shared.checkpointed.store(reached.0, Ordering::Relaxed);
         Ok(())
     }
 

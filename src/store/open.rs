@@ -1,16 +1,18 @@
 //! Opening: lock the directory, recover the journal, bring the index level with it, or build the index anew.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use super::Options;
 use super::checkpoint::Checkpoint;
 use super::error::Error;
-use super::index::{Index, Marker};
+use super::index::{Index, Marker, Settings};
 use super::keys::Tree;
-use super::transaction::Mints;
+use super::progress::ProgressBar;
+use super::schema;
 use crate::id::Mint;
-use crate::journal::{self, Commit, DirLock, Journal, Position, ReplayError};
+use crate::journal::{self, Commit, DirLock, Journal, Position, Progress, ReplayError, Replayed};
 use crate::model::Timestamp;
 
 /// Commits are applied to the index in batches of this many changed rows, which bounds memory while rebuilding.
@@ -21,15 +23,26 @@ pub(super) struct Opened {
     pub(super) lock: DirLock,
     pub(super) journal: Journal,
     pub(super) index: Index,
-    pub(super) generation: u64,
-    pub(super) mints: Mints,
+    pub(super) mint: Mint,
 }
 
-pub(super) fn open(options: &Options) -> Result<Opened, Error> {
+/// Where the parts of a data directory are.
+pub(super) fn journal_dir(data_dir: &Path) -> std::path::PathBuf {
+    data_dir.join("journal")
+}
+
+/// The directory of all indexes: one, and a second while it is being filled.
+pub(super) fn indexes_dir(data_dir: &Path) -> std::path::PathBuf {
+    data_dir.join("db")
+}
+
+pub(super) fn open(options: &Options, settings: &Settings) -> Result<Opened, Error> {
     let data_dir = &options.data_dir;
-    let journal_dir = data_dir.join("journal");
+    let journal_dir = journal_dir(data_dir);
     fs::create_dir_all(&journal_dir).map_err(|error| refused(data_dir, &error))?;
     let lock = DirLock::acquire(data_dir).map_err(|error| Error::Open(error.to_string()))?;
+    schema::ensure(data_dir)?;
+    check_journal_is_there(data_dir)?;
     let checkpoint = Checkpoint::load(data_dir);
     let (journal, recovered) = Journal::open(
         &journal_dir,
@@ -43,71 +56,119 @@ pub(super) fn open(options: &Options) -> Result<Opened, Error> {
             "cut a torn, unacknowledged tail off the journal"
         );
     }
-    let (index, generation) =
-        open_index(options, checkpoint, &journal_dir, journal.next_commit() - 1)?;
-    let checkpoint = Checkpoint {
-        generation,
-        commit: journal.next_commit() - 1,
-        position: journal.position(),
-    };
-    save_checkpoint(&index, checkpoint, data_dir)?;
-    let mints = mints(&index)?;
+    let index =
+        open_index(data_dir, settings, checkpoint, &journal).map_err(|error| match error {
+            Error::Full | Error::Io(_) => refused(data_dir, &io::Error::other(error.to_string())),
+            error => error,
+        })?;
+    remove_other_indexes(data_dir, index.generation())
+        .map_err(|error| refused(data_dir, &error))?;
+    let mint = mint(&index)?;
     Ok(Opened {
         lock,
         journal,
         index,
-        generation,
-        mints,
+        mint,
     })
 }
 
-/// Syncs the index and says so in the checkpoint. Everything up to `checkpoint` must have been applied.
-pub(super) fn save_checkpoint(
-    index: &Index,
-    checkpoint: Checkpoint,
-    data_dir: &Path,
-) -> Result<(), Error> {
-    index.sync()?;
-    checkpoint
-        .save(data_dir)
-        .map_err(|error| Error::Io(error.to_string()))
+/// An index without a journal is a loss that must not pass for a first start: the journal is always made first.
+fn check_journal_is_there(data_dir: &Path) -> Result<(), Error> {
+    let has_entries = |dir: &Path| match fs::read_dir(dir) {
+        Ok(mut entries) => Ok(entries.next().is_some()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(refused(data_dir, &error)),
+    };
+    let (journal, indexes) = (journal_dir(data_dir), indexes_dir(data_dir));
+    if has_entries(&journal)? || !has_entries(&indexes)? {
+        return Ok(());
+    }
+    Err(Error::Open(format!(
+        "the journal in {} is missing, and everything that was said is in it; put it back from a backup, or remove {} to \
+         begin anew with nothing",
+        journal.display(),
+        indexes.display()
+    )))
 }
 
-/// The index, level with the journal: caught up from the checkpoint, or set aside and rebuilt.
+/// Says in the checkpoint that the index, which has just been synced, has everything up to `commit`, whose frame ends at
+/// `position`.
+pub(super) fn save_checkpoint(
+    index: &Index,
+    (commit, position): (u64, Position),
+    data_dir: &Path,
+) -> Result<(), Error> {
+    let checkpoint = Checkpoint {
+        generation: index.generation(),
+        commit,
+        position,
+    };
+    checkpoint
+        .save(data_dir)
+        .map_err(|error| match Error::of_index(&error) {
+            Error::Full => Error::Full,
+            _ => Error::Io(error.to_string()),
+        })
+}
+
+/// The index, level with the journal and with a checkpoint that says so: caught up from the last one, or set aside and
+/// rebuilt.
 fn open_index(
-    options: &Options,
+    data_dir: &Path,
+    settings: &Settings,
     checkpoint: Option<Checkpoint>,
-    journal_dir: &Path,
-    last_commit: u64,
-) -> Result<(Index, u64), Error> {
-    let dir = options.data_dir.join("db");
+    journal: &Journal,
+) -> Result<Index, Error> {
+    let reached = (journal.next_commit() - 1, journal.position());
     if let Some(checkpoint) = checkpoint {
-        match catch_up(&dir, options.cache, checkpoint, journal_dir) {
-            Ok(index) => return Ok((index, checkpoint.generation)),
+        match catch_up(data_dir, settings, checkpoint, reached.1) {
+            Ok(index) => {
+                index.sync()?;
+                save_checkpoint(&index, reached, data_dir)?;
+                return Ok(index);
+            }
+            Err(Error::Full) => return Err(Error::Full),
             Err(error) => {
                 tracing::warn!(%error, "the index cannot be used and is rebuilt from the journal");
             }
         }
-    } else if last_commit > 0 {
+    } else if reached.0 > 0 {
         tracing::warn!("there is no checkpoint; the index is rebuilt from the journal");
     }
-    set_aside(&dir).map_err(|error| refused(&options.data_dir, &error))?;
-    let index = Index::open(&dir, options.cache)?;
-    let generation = random();
-    let applied = replay(&index, generation, journal_dir, Position::START)?;
-    if applied > 0 {
-        tracing::info!(commits = applied, "the index is rebuilt");
-    }
-    Ok((index, generation))
+    set_aside(&indexes_dir(data_dir)).map_err(|error| refused(data_dir, &error))?;
+    let index = build(data_dir, settings, reached.1)?;
+    index.sync()?;
+    save_checkpoint(&index, reached, data_dir)?;
+    Ok(index)
 }
 
-fn catch_up(
-    dir: &Path,
-    cache: u64,
+/// A new index from the whole journal up to `until`.
+pub(super) fn build(data_dir: &Path, settings: &Settings, until: Position) -> Result<Index, Error> {
+    let index = Index::open(&indexes_dir(data_dir), random(), settings)?;
+    let mut bar = ProgressBar::new("rebuilding the index from the journal");
+    let applied = replay(&index, data_dir, Position::START, until, |progress| {
+        bar.update(progress.done, progress.total);
+    });
+    drop(bar);
+    match applied {
+        Ok(0) => {}
+        Ok(commits) => tracing::info!(commits, "the index is rebuilt"),
+        Err(error) => {
+            index.supersede();
+            return Err(error);
+        }
+    }
+    Ok(index)
+}
+
+/// The index of `checkpoint`, with all that the journal has after it.
+pub(super) fn catch_up(
+    data_dir: &Path,
+    settings: &Settings,
     checkpoint: Checkpoint,
-    journal_dir: &Path,
+    until: Position,
 ) -> Result<Index, Error> {
-    let index = Index::open(dir, cache)?;
+    let index = Index::open(&indexes_dir(data_dir), checkpoint.generation, settings)?;
     match index.marker()? {
         Some(Marker { generation, .. }) if generation != checkpoint.generation => {
             return Err(Error::Index("it belongs to another checkpoint".to_owned()));
@@ -122,12 +183,11 @@ fn catch_up(
         }
         Some(_) => {}
     }
-    let applied = replay(
-        &index,
-        checkpoint.generation,
-        journal_dir,
-        checkpoint.position,
-    )?;
+    let mut bar = ProgressBar::new("replaying the end of the journal");
+    let applied = replay(&index, data_dir, checkpoint.position, until, |progress| {
+        bar.update(progress.done, progress.total);
+    })?;
+    drop(bar);
     if applied > 0 {
         tracing::info!(
             commits = applied,
@@ -137,34 +197,83 @@ fn catch_up(
     Ok(index)
 }
 
-/// Applies every commit after `from`; answers how many.
-fn replay(
+/// Applies every commit after `from`, up to `until`; answers how many.
+pub(super) fn replay(
     index: &Index,
-    generation: u64,
-    journal_dir: &Path,
+    data_dir: &Path,
     from: Position,
+    until: Position,
+    mut progress: impl FnMut(Progress),
 ) -> Result<u64, Error> {
-    let mut pending: Vec<Commit> = Vec::new();
-    let (mut rows, mut count) = (0, 0);
-    journal::replay(journal_dir, from, |commit, _| {
-        rows += commit.writes.len();
-        count += 1;
-        pending.push(commit);
-        if rows < REPLAY_ROWS {
-            return Ok(());
-        }
-        rows = 0;
-        apply(index, generation, &std::mem::take(&mut pending))
+    let mut applier = Applier::new(index);
+    journal::replay_until(&journal_dir(data_dir), from, until, |commit, reached| {
+        progress(reached);
+        applier.push(commit)
     })
-    .map_err(|error| match error {
-        ReplayError::Journal(error) => Error::Open(error.to_string()),
-        ReplayError::Visit { source, .. } => source,
-    })?;
-    apply(index, generation, &pending)?;
-    Ok(count)
+    .map_err(unreplayed)?;
+    applier.finish()
 }
 
-fn apply(index: &Index, generation: u64, commits: &[Commit]) -> Result<(), Error> {
+/// Applies the whole journal, for which no writer need vouch.
+pub(super) fn replay_all(
+    index: &Index,
+    data_dir: &Path,
+    mut progress: impl FnMut(Progress),
+) -> Result<Replayed, Error> {
+    let mut applier = Applier::new(index);
+    let visit = |commit, reached| {
+        progress(reached);
+        applier.push(commit)
+    };
+    let replayed = journal::replay(&journal_dir(data_dir), Position::START, visit);
+    let replayed = replayed.map_err(unreplayed)?;
+    applier.finish()?;
+    Ok(replayed)
+}
+
+fn unreplayed(error: ReplayError<Error>) -> Error {
+    match error {
+        ReplayError::Journal(error) => Error::Open(error.to_string()),
+        ReplayError::Visit { source, .. } => source,
+    }
+}
+
+/// Collects commits and applies many at once.
+struct Applier<'a> {
+    index: &'a Index,
+    pending: Vec<Commit>,
+    rows: usize,
+    count: u64,
+}
+
+impl<'a> Applier<'a> {
+    fn new(index: &'a Index) -> Self {
+        Self {
+            index,
+            pending: Vec::new(),
+            rows: 0,
+            count: 0,
+        }
+    }
+
+    fn push(&mut self, commit: Commit) -> Result<(), Error> {
+        self.rows += commit.writes.len();
+        self.count += 1;
+        self.pending.push(commit);
+        if self.rows < REPLAY_ROWS {
+            return Ok(());
+        }
+        self.rows = 0;
+        apply(self.index, &std::mem::take(&mut self.pending))
+    }
+
+    fn finish(self) -> Result<u64, Error> {
+        apply(self.index, &self.pending)?;
+        Ok(self.count)
+    }
+}
+
+fn apply(index: &Index, commits: &[Commit]) -> Result<(), Error> {
     let applied = match commits.last() {
         Some(last) => last.number,
         // An index that has just been created needs its marker all the same.
@@ -175,57 +284,69 @@ fn apply(index: &Index, generation: u64, commits: &[Commit]) -> Result<(), Error
     for write in commits.iter().flat_map(|commit| &commit.writes) {
         let tree = Tree::from_code(write.tree).ok_or_else(|| {
             Error::Open(format!(
-                "the journal was written by a newer jivchat (tree {})",
+                "the journal was written by a newer jivchat (tree {}); start that version",
                 write.tree
             ))
         })?;
         rows.push((tree, &write.key[..], write.value.as_deref()));
     }
-    index.apply(
-        rows.into_iter(),
-        Marker {
-            generation,
-            applied,
-        },
-    )
+    let marker = Marker {
+        generation: index.generation(),
+        applied,
+    };
+    index.apply(Index::batches(rows.into_iter()), marker)
 }
 
-/// Moves an unusable index out of the way. The newest one is kept for whoever wants to look at it.
-fn set_aside(dir: &Path) -> std::io::Result<()> {
-    if !dir.exists() {
+/// Moves unusable indexes out of the way. The newest are kept for whoever wants to look at them, until the next compaction.
+fn set_aside(indexes: &Path) -> io::Result<()> {
+    if !indexes.exists() {
         return Ok(());
     }
-    let aside = dir.with_extension("aside");
+    let aside = indexes.with_extension("aside");
     if aside.exists() {
         fs::remove_dir_all(&aside)?;
     }
-    fs::rename(dir, &aside)?;
+    fs::rename(indexes, &aside)?;
     tracing::warn!(path = %aside.display(), "set the unusable index aside");
     Ok(())
 }
 
-fn mints(index: &Index) -> Result<Mints, Error> {
+/// Removes what a compaction that was cut off, or one that was not, has left beside the index in use.
+fn remove_other_indexes(data_dir: &Path, generation: u64) -> io::Result<()> {
+    let indexes = indexes_dir(data_dir);
+    let used = Index::path(&indexes, generation);
+    for entry in fs::read_dir(&indexes)? {
+        let path = entry?.path();
+        if path != used && path.is_dir() {
+            fs::remove_dir_all(path)?;
+        }
+    }
+    Ok(())
+}
+
+/// One mint for chats and messages: no chat ever has a message's id.
+fn mint(index: &Index) -> Result<Mint, Error> {
     let last = |tree| -> Result<Option<[u8; 12]>, Error> {
         Ok(index
             .last_key(tree)?
             .and_then(|key| key.first_chunk::<12>().copied()))
     };
-    let random = random();
-    Ok(Mints {
-        chats: Mint::after(last(Tree::Chats)?, random),
-        messages: Mint::after(last(Tree::MessageIds)?, random),
-    })
+    Ok(Mint::after(
+        last(Tree::Chats)?.max(last(Tree::MessageIds)?),
+        random(),
+    ))
 }
 
 /// Not a secret: it only tells one index or process from another, so the clock will do where the system has no
 /// random bytes to give.
-fn random() -> u64 {
+pub(super) fn random() -> u64 {
     getrandom::u64().unwrap_or_else(|_| Timestamp::now().0.unsigned_abs())
 }
 
-fn refused(dir: &Path, error: &std::io::Error) -> Error {
+fn refused(dir: &Path, error: &io::Error) -> Error {
     Error::Open(format!(
-        "the data directory {} cannot be used: {error}; make it writable for this user or name another with --data-dir",
+        "the data directory {} cannot be used: {error}; make it writable for this user, see that its disk has space, or \
+         name another with --data-dir",
         dir.display()
     ))
 }

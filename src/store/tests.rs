@@ -7,7 +7,7 @@ use super::*;
 use crate::id::UserId;
 use crate::model::User;
 
-fn options(dir: &Path) -> Options {
+pub(super) fn options(dir: &Path) -> Options {
     Options {
         data_dir: dir.to_owned(),
         cache: 8 << 20,
@@ -15,17 +15,17 @@ fn options(dir: &Path) -> Options {
     }
 }
 
-fn open(dir: &Path) -> (Store, WriterThread) {
+pub(super) fn open(dir: &Path) -> (Store, WriterThread) {
     Store::open(&options(dir)).unwrap()
 }
 
 /// Waits for the writer and gives the directory back.
-fn close((store, writer): (Store, WriterThread)) {
+pub(super) fn close((store, writer): (Store, WriterThread)) {
     drop(store);
     writer.join();
 }
 
-fn user(id: &str) -> User {
+pub(super) fn user(id: &str) -> User {
     User {
         id: id.parse().unwrap(),
         name: format!("name of {id}"),
@@ -34,15 +34,24 @@ fn user(id: &str) -> User {
         last_seen: None,
         banned: false,
         claims_digest: None,
+        told_at: None,
     }
 }
 
-async fn put(store: &Store, id: &str) {
+/// The directory of the one index.
+fn index_of(dir: &Path) -> PathBuf {
+    let mut entries = fs::read_dir(dir.join("db")).unwrap();
+    let path = entries.next().unwrap().unwrap().path();
+    assert!(entries.next().is_none(), "one index");
+    path
+}
+
+pub(super) async fn put(store: &Store, id: &str) {
     let user = user(id);
     store.write(move |tx| tx.put_user(&user)).await.unwrap();
 }
 
-async fn has(store: &Store, id: &str) -> bool {
+pub(super) async fn has(store: &Store, id: &str) -> bool {
     let id: UserId = id.parse().unwrap();
     store
         .read(move |tables| tables.user(&id))
@@ -110,7 +119,7 @@ async fn without_index_and_checkpoint_nothing_is_lost() {
 #[tokio::test]
 async fn an_index_that_opens_empty_is_noticed() {
     survives(|dir| {
-        for entry in fs::read_dir(dir.join("db")).unwrap() {
+        for entry in fs::read_dir(index_of(dir)).unwrap() {
             let path = entry.unwrap().path();
             if path.is_file() {
                 fs::write(path, b"").unwrap();
@@ -123,7 +132,7 @@ async fn an_index_that_opens_empty_is_noticed() {
 #[tokio::test]
 async fn an_index_full_of_noise_is_set_aside() {
     survives(|dir| {
-        let file = dir.join("db/db");
+        let file = index_of(dir).join("db");
         let noise: Vec<u8> = fs::read(&file)
             .unwrap()
             .iter()
@@ -143,7 +152,7 @@ async fn an_older_index_is_not_taken_for_the_newer_one() {
     close(opened);
     let old = dir.path().join("old");
     fs::create_dir(&old).unwrap();
-    for entry in fs::read_dir(dir.path().join("db")).unwrap() {
+    for entry in fs::read_dir(index_of(dir.path())).unwrap() {
         let path = entry.unwrap().path();
         if path.is_file() {
             fs::copy(&path, old.join(path.file_name().unwrap())).unwrap();
@@ -153,8 +162,9 @@ async fn an_older_index_is_not_taken_for_the_newer_one() {
     put(&opened.0, "second").await;
     opened.0.checkpoint(1).unwrap();
     close(opened);
-    fs::remove_dir_all(dir.path().join("db")).unwrap();
-    fs::rename(&old, dir.path().join("db")).unwrap();
+    let index = index_of(dir.path());
+    fs::remove_dir_all(&index).unwrap();
+    fs::rename(&old, index).unwrap();
     let reopened = open(dir.path());
     assert!(has(&reopened.0, "first").await && has(&reopened.0, "second").await);
     close(reopened);
@@ -162,8 +172,29 @@ async fn an_older_index_is_not_taken_for_the_newer_one() {
 
 #[tokio::test]
 async fn a_half_written_snapshot_of_sled_is_removed() {
-    survives(|dir| fs::write(dir.join("db/snap.0000000000000001.generating"), b"torn").unwrap())
-        .await;
+    survives(|dir| {
+        let snapshot = index_of(dir).join("snap.0000000000000001.generating");
+        fs::write(snapshot, b"torn").unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_its_journal_nothing_starts() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = open(dir.path());
+    put(&opened.0, "somebody").await;
+    close(opened);
+    fs::remove_dir_all(dir.path().join("journal")).unwrap();
+    for with_checkpoint in [true, false] {
+        if !with_checkpoint {
+            fs::remove_file(dir.path().join("checkpoint")).unwrap();
+        }
+        for _ in 0..2 {
+            let refused = Store::open(&options(dir.path())).map(|_| ());
+            assert!(matches!(refused, Err(Error::Open(_))), "{refused:?}");
+        }
+    }
 }
 
 #[tokio::test]

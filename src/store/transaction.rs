@@ -5,20 +5,20 @@ use std::collections::BTreeMap;
 use std::ops::{Bound, Range};
 
 use super::error::Error;
-use super::index::Index;
 use super::keys::Tree;
+use super::live::Snapshot;
 use super::tables::{Bytes, Row, Sink, Source, Tables};
 use crate::id::{ChatId, MessageId, Mint};
 use crate::model::Timestamp;
 
 /// Rows that are changed but not in the index yet; `None` is a removed row.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Overlay {
     trees: [BTreeMap<Bytes, Option<Bytes>>; Tree::ALL.len()],
 }
 
 impl Overlay {
-    fn get(&self, tree: Tree, key: &[u8]) -> Option<&Option<Bytes>> {
+    pub(super) fn get(&self, tree: Tree, key: &[u8]) -> Option<&Option<Bytes>> {
         self.trees[tree.index()].get(key)
     }
 
@@ -46,7 +46,7 @@ impl Overlay {
         }
     }
 
-    fn over<'a>(
+    pub(super) fn over<'a>(
         &'a self,
         tree: Tree,
         range: &Range<Vec<u8>>,
@@ -81,19 +81,12 @@ impl Overlay {
     }
 }
 
-/// The two kinds of id that are minted here.
-#[derive(Debug)]
-pub(super) struct Mints {
-    pub(super) chats: Mint,
-    pub(super) messages: Mint,
-}
-
 /// The source behind a [`super::Transaction`].
 pub struct Staged<'a> {
-    index: &'a Index,
+    committed: &'a Snapshot<'a>,
     group: &'a Overlay,
     own: Overlay,
-    mints: &'a mut Mints,
+    mint: &'a mut Mint,
     now: Timestamp,
     number: u64,
     events: Vec<Vec<u8>>,
@@ -112,18 +105,18 @@ pub(super) struct Outcome {
 
 impl<'a> Staged<'a> {
     pub(super) fn new(
-        index: &'a Index,
+        committed: &'a Snapshot<'a>,
         group: &'a Overlay,
-        mints: &'a mut Mints,
+        mint: &'a mut Mint,
         number: u64,
+        now: Timestamp,
     ) -> Self {
         let own = Overlay::default();
-        let now = Timestamp::now();
         Self {
-            index,
+            committed,
             group,
             own,
-            mints,
+            mint,
             now,
             number,
             events: Vec::new(),
@@ -160,12 +153,12 @@ impl Source for Staged<'_> {
             .or_else(|| self.group.get(tree, key))
         {
             Some(value) => Ok(value.clone()),
-            None => self.index.get(tree, key),
+            None => self.committed.get(tree, key),
         }
     }
 
     fn range(&self, tree: Tree, range: Range<Vec<u8>>) -> Box<dyn Iterator<Item = Row> + '_> {
-        let committed = self.index.range(tree, range.clone());
+        let committed = self.committed.range(tree, range.clone());
         self.own
             .over(tree, &range, self.group.over(tree, &range, committed))
     }
@@ -195,13 +188,13 @@ impl Tables<Staged<'_>> {
     /// A new chat id, greater than all before.
     pub fn mint_chat_id(&mut self) -> ChatId {
         let seconds = self.0.now.unix_seconds();
-        self.0.mints.chats.next(seconds).into()
+        self.0.mint.next(seconds).into()
     }
 
     /// A new message id, greater than all before.
     pub fn mint_message_id(&mut self) -> MessageId {
         let seconds = self.0.now.unix_seconds();
-        self.0.mints.messages.next(seconds).into()
+        self.0.mint.next(seconds).into()
     }
 
     /// Writes `record` into the journal beside this commit's changes, for those who follow it later.

@@ -12,4 +12,5 @@ mod engineio;
 mod engineio_official;
 mod socketio;
 mod socketio_official;
+mod storage;
 mod support;

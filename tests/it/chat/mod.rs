@@ -6,6 +6,7 @@ mod rest;
 mod server;
 mod sockets;
 
+mod admin;
 mod commands;
 mod connecting;
 mod defects;
@@ -24,7 +25,7 @@ mod sending;
 use std::time::Duration;
 
 /// Only a broken build is this slow; nothing else depends on the clock.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Waits for what must happen.
 async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {

@@ -153,13 +153,16 @@ async fn catching_up_goes_on_while_others_write() {
     });
     let mut seen = vec![1];
     let mut last = archive.ids[1].clone();
-    while seen.len() < 205 {
-        let data = archive.page(&format!("after={last}&limit=7")).await.ok(200);
-        for message in data["messages"].as_array().unwrap() {
-            seen.push(message["seq"].as_u64().unwrap());
-            last = text(&message["_id"]);
+    let catching_up = async {
+        while seen.len() < 205 {
+            let data = archive.page(&format!("after={last}&limit=7")).await.ok(200);
+            for message in data["messages"].as_array().unwrap() {
+                seen.push(message["seq"].as_u64().unwrap());
+                last = text(&message["_id"]);
+            }
         }
-    }
+    };
+    super::within("the newest message", catching_up).await;
     assert_eq!(seen, (1..=205).collect::<Vec<_>>());
     writing.await.unwrap();
 }

@@ -127,18 +127,12 @@ impl Client {
 
     /// The next event of that name; earlier events stay to be asked for.
     pub(super) async fn event(&mut self, name: &str) -> Value {
-        let mut seen = VecDeque::new();
-        loop {
-            let (found, payload) = self.next().await.unwrap_or_else(|Gone| {
-                panic!("the connection ended before {name} came, after {seen:?}")
-            });
-            if found == name {
-                seen.append(&mut self.waiting);
-                self.waiting = seen;
-                return payload;
-            }
-            seen.push_back((found, payload));
+        let mut events = self.until(name, |_| true).await;
+        let (_, payload) = events.pop().unwrap();
+        for earlier in events.into_iter().rev() {
+            self.waiting.push_front(earlier);
         }
+        payload
     }
 
     /// Everything up to and with the first event that is meant.
@@ -148,14 +142,20 @@ impl Client {
         is_meant: impl Fn(&Value) -> bool,
     ) -> Vec<(String, Value)> {
         let mut events = Vec::new();
-        loop {
-            let event = self.next().await.unwrap();
-            let is_last = event.0 == name && is_meant(&event.1);
-            events.push(event);
-            if is_last {
-                return events;
+        let wait = async {
+            loop {
+                let event = self.next().await.unwrap_or_else(|Gone| {
+                    panic!("the connection ended before {name} came, after {events:?}")
+                });
+                let is_last = event.0 == name && is_meant(&event.1);
+                events.push(event);
+                if is_last {
+                    break;
+                }
             }
-        }
+        };
+        within(name, wait).await;
+        events
     }
 
     /// Everything until somebody says `content`, without that: what follows is silence up to here.
@@ -181,9 +181,12 @@ impl Client {
     /// Waits until the server has ended the connection, and answers what came before.
     pub(super) async fn ended(&mut self) -> Vec<(String, Value)> {
         let mut events = Vec::new();
-        while let Ok(event) = self.next().await {
-            events.push(event);
-        }
+        let wait = async {
+            while let Ok(event) = self.next().await {
+                events.push(event);
+            }
+        };
+        within("the end of the connection", wait).await;
         events
     }
 
@@ -268,6 +271,10 @@ impl Poller {
 
     /// The next packet that is no heartbeat.
     pub(super) async fn packet(&mut self) -> String {
+        within("a packet", self.next_packet()).await
+    }
+
+    async fn next_packet(&mut self) -> String {
         loop {
             match self.waiting.pop_front() {
                 Some(ping) if ping == "2" => self.post("3").await,

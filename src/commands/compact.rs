@@ -1,0 +1,41 @@
+//! `compact`: makes the data of a stopped server small.
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::config::Offline;
+use crate::store::{Options, ProgressBar, Store};
+
+/// Nobody else sends it work.
+const QUEUE: usize = 16;
+
+/// Compacts the journal and the index, and prints what that gave.
+pub fn compact(arguments: &Offline) -> Result<()> {
+    let (store, writer) = Store::open(&Options {
+        data_dir: arguments.data_dir.clone(),
+        cache: arguments.cache_size << 20,
+        queue: QUEUE,
+    })?;
+    let mut bar = ProgressBar::new("compacting");
+    let compacted = store.compact(|done, expected| bar.update(done, expected));
+    drop((bar, store));
+    writer.join();
+    let compacted = compacted?;
+    let journal = [compacted.before, compacted.after].map(|sizes| sizes.base + sizes.segments);
+    let index = [compacted.index_before, compacted.index_after];
+    if arguments.json {
+        let report = json!({
+            "rows": compacted.rows,
+            "journalBytesBefore": journal[0],
+            "journalBytesAfter": journal[1],
+            "indexBytesBefore": index[0],
+            "indexBytesAfter": index[1],
+        });
+        println!("{report}");
+    } else {
+        println!("rows     {}", compacted.rows);
+        println!("journal  {} bytes, before {}", journal[1], journal[0]);
+        println!("index    {} bytes, before {}", index[1], index[0]);
+    }
+    Ok(())
+}
