@@ -228,7 +228,7 @@ pub struct Protocol {
     /// Largest packet or polling body in bytes; past it the session is closed
     #[arg(long, default_value_t = 1_000_000, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1024..=100_000_000))]
     pub max_payload: u32,
-    /// Sessions at once that have not connected with a token; past it the oldest makes room, or 503 while it is younger than 3 s
+    /// Sessions at once that have not connected with a token; past it the oldest makes room, or 503 while that one is younger than a second
     #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_unauthenticated: u32,
     /// Sessions at once from one address, loopback excepted; past it 503

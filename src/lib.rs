@@ -49,7 +49,8 @@
 //! 6. Every queue is bounded; nobody waits for a slow reader; a full outbound queue ends its own session as a slow consumer.
 //!    *Guard: `.clippy.toml` bans unbounded channels.*
 //! 7. One task owns a session's life; when it returns the session has left the table and `on_close` has run, once.
-//! 8. No lock is held across an `.await` (*guard: clippy*); every lock is private to one file; no function takes two.
+//! 8. No lock is held across an `.await` (*guard: clippy*); every lock is private to one file; no function takes two, but for
+//!    `socketio::recovery`: the numbers of events must grow in every queue, so it is held while one is queued.
 //! 9. No panic on a path a client can reach; a panic in one connection never ends another (`panic = "unwind"`).
 //! 10. A failed sync is fatal: log, exit non-zero; recovery on start.
 //! 11. JSON out is in [`view`]; JSON in is beside the route or event that reads it, and in [`input`] where both read the same; bytes on

@@ -42,7 +42,7 @@ pub struct Config {
     /// Sessions at once that the application has not [accepted](super::Session::accept). Default 100,000, so no limit of its own; past it
     /// a new one takes the place of the oldest.
     pub max_unaccepted: usize,
-    /// Time an unaccepted session may stay although others want its place. Default 3 s; while even the oldest is younger, a handshake
+    /// Time an unaccepted session may stay although others want its place. Default 1 s; while even the oldest is younger, a handshake
     /// gets 503.
     pub unaccepted_grace: Duration,
     /// Messages per second from one client, on average; after a pause, two seconds' worth at once. Default 0, no limit; past it the
@@ -78,7 +78,7 @@ impl Default for Config {
             max_sessions: 100_000,
             max_sessions_per_address: 100_000,
             max_unaccepted: 100_000,
-            unaccepted_grace: Duration::from_secs(3),
+            unaccepted_grace: Duration::from_secs(1),
             max_messages_per_second: 0,
             max_bytes_per_second: 0,
             kept_headers: Vec::new(),

@@ -11,9 +11,9 @@ use super::config::Config;
 use super::connection::{Connection, Membership, Occupant, Partial};
 use super::error::{ConnectError, DisconnectReason};
 use super::json;
-use super::namespace::{Io, Keep, Namespace};
+use super::namespace::{Io, Keep, Namespace, Reclaimed};
 use super::packet::{Kind, Packet};
-use super::recovery::{Claim, Lost, is_recoverable};
+use super::recovery::{Claim, is_recoverable};
 use super::socket::Socket;
 use super::{Event, Handler};
 use crate::engineio::{self, CloseReason, Frame, Message, Session};
@@ -101,7 +101,7 @@ impl<H: Handler> SocketIo<H> {
         };
         let recovered = self.recover(session, namespace, auth.as_deref()).await;
         let socket = match &recovered {
-            Some((_, lost)) => Socket::again(lost, namespace.clone(), session.clone()),
+            Some(Reclaimed { lost, .. }) => Socket::again(lost, namespace.clone(), session.clone()),
             None => Socket::new(namespace.clone(), session.clone()).map_err(|_| Violation)?,
         };
         let joining = Joining::new(&socket);
@@ -110,7 +110,12 @@ impl<H: Handler> SocketIo<H> {
                 joining.succeeded();
                 session.set_deadline(None);
                 session.accept();
-                self.welcome(session, connection, Occupant { socket, state }, recovered);
+                self.welcome(
+                    session,
+                    connection,
+                    Occupant { socket, state },
+                    recovered.as_ref(),
+                );
                 self.reap(connection).await;
             }
             Err(error) => refuse(session, packet.namespace, &error),
@@ -124,14 +129,14 @@ impl<H: Handler> SocketIo<H> {
         session: &Session,
         connection: &mut Connection<H::State>,
         occupant: Occupant<H::State>,
-        recovered: Option<(Claim, Lost)>,
+        recovered: Option<&Reclaimed>,
     ) {
         let socket = occupant.socket.clone();
         let occupant = connection.join(occupant);
-        let Some((claim, lost)) = recovered else {
+        let Some(Reclaimed { claim, lost, .. }) = recovered else {
             return socket.connected();
         };
-        match socket.reconnected(&claim, &lost) {
+        match socket.reconnected(claim, lost) {
             Some(missed) => {
                 let Occupant { socket, state } = occupant;
                 self.handler.on_recovered(socket, state, &missed);
@@ -149,7 +154,7 @@ impl<H: Handler> SocketIo<H> {
         session: &Session,
         namespace: &Namespace,
         auth: Option<&RawValue>,
-    ) -> Option<(Claim, Lost)> {
+    ) -> Option<Reclaimed> {
         if !namespace.has_recovery() {
             return None;
         }
@@ -159,8 +164,7 @@ impl<H: Handler> SocketIo<H> {
         if !self.handler.on_recover(handshake, auth, &key).await {
             return None;
         }
-        let lost = namespace.reclaim(&claim, session)?;
-        Some((claim, lost))
+        namespace.reclaim(claim, session)
     }
 
     /// Nothing or an object.

@@ -11,6 +11,7 @@ mod event;
 pub mod json;
 mod layer;
 mod log;
+mod members;
 mod namespace;
 mod outgoing;
 pub mod packet;

@@ -1,13 +1,12 @@
 //! A namespace: its sockets, their rooms, and sending to many at once. Knows nothing of sessions or packets.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::time::Instant;
-
 use super::log::{Entry, Target};
+use super::members::{Member, Members};
 use super::outgoing::Outgoing;
-use super::recovery::{Claim, Found, Lost, Pid, Recovery, RecoveryConfig, RecoveryCounts, State};
+use super::recovery::{Claim, Found, Lost, Recovery, RecoveryConfig, RecoveryCounts, State};
 use super::socket::{Phase, Socket, SocketId};
 use crate::engineio::{CloseReason, Frame, Session};
 
@@ -41,28 +40,6 @@ struct Inner {
     name: Box<str>,
     members: Mutex<Members>,
     recovery: Option<Recovery>,
-}
-
-/// Sockets by id and by room. Both sides always agree.
-#[derive(Debug, Default)]
-struct Members {
-    sockets: HashMap<SocketId, Member>,
-    rooms: HashMap<Arc<str>, HashMap<SocketId, Socket>>,
-}
-
-#[derive(Debug)]
-struct Member {
-    socket: Socket,
-    /// The latest event before it connected.
-    since: u64,
-    rooms: Vec<Joined>,
-}
-
-#[derive(Debug)]
-struct Joined {
-    room: Arc<str>,
-    /// The latest event before it joined.
-    since: u64,
 }
 
 /// How far a broadcast went.
@@ -248,21 +225,24 @@ impl Namespace {
         Some(lost.key)
     }
 
-    /// Takes what a client claims: nobody else can have it any more. A connection it still has ends.
-    pub(super) fn reclaim(&self, claim: &Claim, session: &Session) -> Option<Lost> {
+    /// Takes what a client claims: nobody else can have it any more. A connection that still has it is deaf and dumb from now on.
+    pub(super) fn reclaim(&self, claim: Claim, session: &Session) -> Option<Reclaimed> {
         let recovery = self.0.recovery.as_ref()?;
         let mut state = recovery.lock();
-        self.claimed(recovery, &state, claim, session)?;
-        match recovery.find(&state, claim)? {
-            Found::Lost(lost) => state.take(lost.pid),
+        self.claimed(recovery, &state, &claim, session)?;
+        let (lost, old) = match recovery.find(&state, &claim)? {
+            Found::Lost(lost) => (state.take(lost.pid)?, None),
             Found::Live(socket) => {
                 socket.advance(Phase::Gone);
-                let lost = self.take(Some(&mut state), &socket);
-                drop(state);
-                socket.close(CloseReason::Superseded);
-                lost
+                let lost = self.take(Some(&mut state), &socket)?;
+                (lost, Some(Superseded(socket)))
             }
-        }
+        };
+        Some(Reclaimed {
+            claim,
+            lost,
+            _old: old,
+        })
     }
 
     fn claimed(
@@ -353,6 +333,25 @@ impl Namespace {
     }
 }
 
+/// A socket on its way to its new connection.
+#[derive(Debug)]
+pub(super) struct Reclaimed {
+    pub(super) claim: Claim,
+    pub(super) lost: Lost,
+    /// Ends when the new connection has been told, or never will be: so the application hears of the arrival before the departure, and
+    /// nobody seems to have been away.
+    _old: Option<Superseded>,
+}
+
+#[derive(Debug)]
+struct Superseded(Socket);
+
+impl Drop for Superseded {
+    fn drop(&mut self) {
+        self.0.close(CloseReason::Superseded);
+    }
+}
+
 /// Whether a socket that goes may be wanted back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Keep {
@@ -374,116 +373,4 @@ fn deliver(event: &Outgoing, frames: &Arc<[Frame]>, sockets: Vec<Socket>) -> Rea
         }
     }
     reached
-}
-
-impl Member {
-    fn lost(&self, pid: Pid, key: Arc<str>) -> Lost {
-        let rooms = self.rooms.iter();
-        Lost {
-            pid,
-            id: self.socket.id(),
-            key,
-            rooms: rooms
-                .map(|joined| (Arc::clone(&joined.room), joined.since))
-                .collect(),
-            since: self.since,
-            at: Instant::now(),
-        }
-    }
-}
-
-impl Members {
-    fn in_rooms(&self, rooms: &[impl AsRef<str>], except: &[SocketId]) -> Vec<Socket> {
-        let mut sockets = Vec::new();
-        let mut seen: HashSet<SocketId> = except.iter().copied().collect();
-        for room in rooms {
-            for (id, socket) in self.rooms.get(room.as_ref()).into_iter().flatten() {
-                // Within one room nobody occurs twice.
-                let is_new = if rooms.len() == 1 {
-                    !seen.contains(id)
-                } else {
-                    seen.insert(*id)
-                };
-                if is_new {
-                    sockets.push(socket.clone());
-                }
-            }
-        }
-        sockets
-    }
-
-    fn all(&self, except: &[SocketId]) -> Vec<Socket> {
-        self.sockets
-            .values()
-            .map(|member| &member.socket)
-            .filter(|socket| !except.contains(&socket.id()))
-            .cloned()
-            .collect()
-    }
-
-    fn join(&mut self, id: SocketId, room: &str, since: u64) -> bool {
-        let Some(member) = self.sockets.get_mut(&id) else {
-            return false;
-        };
-        if let Some(joined) = member.rooms.iter_mut().find(|joined| *joined.room == *room) {
-            // A recovered socket has been in it for longer than its new connection.
-            joined.since = joined.since.min(since);
-            return true;
-        }
-        let room: Arc<str> = match self.rooms.get_key_value(room) {
-            Some((room, _)) => Arc::clone(room),
-            None => room.into(),
-        };
-        member.rooms.push(Joined {
-            room: Arc::clone(&room),
-            since,
-        });
-        self.rooms
-            .entry(room)
-            .or_default()
-            .insert(id, member.socket.clone());
-        true
-    }
-
-    /// Puts a socket back into its rooms; what it has then.
-    fn restore(&mut self, lost: &Lost) -> Option<Lost> {
-        for (room, since) in &lost.rooms {
-            self.join(lost.id, room, *since);
-        }
-        let member = self.sockets.get_mut(&lost.id)?;
-        member.since = lost.since;
-        Some(Lost {
-            at: lost.at,
-            ..member.lost(lost.pid, Arc::clone(&lost.key))
-        })
-    }
-
-    fn leave(&mut self, id: SocketId, room: &str) -> bool {
-        let Some(member) = self.sockets.get_mut(&id) else {
-            return false;
-        };
-        let Some(at) = member.rooms.iter().position(|joined| *joined.room == *room) else {
-            return false;
-        };
-        member.rooms.swap_remove(at);
-        self.leave_room(id, room);
-        true
-    }
-
-    fn remove(&mut self, id: SocketId) -> Option<Member> {
-        let member = self.sockets.remove(&id)?;
-        for joined in &member.rooms {
-            self.leave_room(id, &joined.room);
-        }
-        Some(member)
-    }
-
-    fn leave_room(&mut self, id: SocketId, room: &str) {
-        if let Some(sockets) = self.rooms.get_mut(room) {
-            sockets.remove(&id);
-            if sockets.is_empty() {
-                self.rooms.remove(room);
-            }
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! Socket.IO beyond the official suite: the observed-behaviour table, hostile packets, rooms, broadcast, and every way a socket can end.
 
 mod broadcast;
+mod churn;
 mod connecting;
 mod ending;
 mod packets;
