@@ -11,6 +11,7 @@ use super::index::{Index, Marker, Settings};
 use super::keys::Tree;
 use super::progress::ProgressBar;
 use super::schema;
+use super::verify;
 use crate::id::Mint;
 use crate::journal::{self, Commit, DirLock, Journal, Position, Progress, ReplayError, Replayed};
 use crate::model::Timestamp;
@@ -311,7 +312,7 @@ fn set_aside(indexes: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes what a compaction that was cut off, or one that was not, has left beside the index in use.
+/// Removes what a compaction or a `verify` that was cut off has left beside the index in use.
 fn remove_other_indexes(data_dir: &Path, generation: u64) -> io::Result<()> {
     let indexes = indexes_dir(data_dir);
     let used = Index::path(&indexes, generation);
@@ -321,7 +322,10 @@ fn remove_other_indexes(data_dir: &Path, generation: u64) -> io::Result<()> {
             fs::remove_dir_all(path)?;
         }
     }
-    Ok(())
+    match fs::remove_dir_all(verify::scratch_dir(data_dir)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// One mint for chats and messages: no chat ever has a message's id.
