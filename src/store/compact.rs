@@ -221,7 +221,7 @@ impl Store {
                 let of_index = piece
                     .iter()
                     .map(|row| (tree, &row.key[..], row.value.as_deref()));
-                fresh.apply(Index::batches(of_index), marker)?;
+                fresh.apply(of_index, marker)?;
                 for row in piece {
                     base.push(row).map_err(failure)?;
                 }
@@ -229,7 +229,7 @@ impl Store {
                 progress(done, expected.base + expected.segments);
             }
         }
-        fresh.apply(Index::batches(std::iter::empty()), marker)?;
+        fresh.apply(std::iter::empty(), marker)?;
         let (commit, end) = self.ask(Work::Reached)?;
         let base = base.finish(commit, end).map_err(failure)?;
         Ok((rows, base))
