@@ -11,10 +11,7 @@ use super::index::{Index, Marker, Settings};
 use super::keys::Tree;
 use super::progress::ProgressBar;
 use super::schema;
-<<<<<<< HEAD
-=======
-use super::transaction::{Mints, Overlay};
->>>>>>> storage
+use super::transaction::Overlay;
 use super::verify;
 use crate::id::Mint;
 use crate::journal::{
