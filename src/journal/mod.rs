@@ -154,6 +154,12 @@ impl Journal {
         self.writer.begin_base()
     }
 
+    /// From now on every sync fails.
+    #[cfg(test)]
+    pub(crate) fn fail_syncs(&mut self) {
+        self.writer.fail_syncs();
+    }
+
     /// The end of the last frame.
     pub fn position(&self) -> Position {
         self.writer.position()
@@ -228,15 +234,21 @@ pub struct Finished {
 impl Finished {
     /// Removes the segments and bases that the new base stands for. Nobody may be replaying them.
     pub fn remove_superseded(self) -> Result<(), Error> {
-        remove_superfluous(&self.dir)
+        let mut disk = Directory::new(&self.dir);
+        let layout = Layout::read(&disk)?;
+        base::sweep(&mut disk, &layout.superfluous)
     }
 }
 
-/// Removes what crashed or abandoned compactions have left in `dir`. Nobody may be writing a base or replaying.
-pub fn remove_superfluous(dir: &Path) -> Result<(), Error> {
+/// Removes the drafts that abandoned bases have left in `dir`, and nothing else. Nobody may be writing a base.
+pub fn remove_drafts(dir: &Path) -> Result<(), Error> {
     let mut disk = Directory::new(dir);
-    let layout = Layout::read(&disk)?;
-    base::sweep(&mut disk, &layout.superfluous)
+    for name in disk.list().map_err(Error::io("list the files of"))? {
+        if matches!(name, FileName::Draft(_)) {
+            disk.remove(name).map_err(Error::io("remove a draft of"))?;
+        }
+    }
+    Ok(())
 }
 
 /// How much there is of a journal, in bytes.

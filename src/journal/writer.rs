@@ -178,6 +178,11 @@ impl<D: Disk> Writer<D> {
         Ok(())
     }
 
+    #[cfg(test)]
+    pub(super) fn fail_syncs(&mut self) {
+        self.failed = Some("the disk failed".to_owned());
+    }
+
     fn sync_file(&mut self) -> Result<(), Error> {
         match self.file.sync() {
             Ok(()) => {

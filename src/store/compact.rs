@@ -8,19 +8,19 @@
 //! 4. The fresh index catches up, the writer thread applies the last of it and swaps it in, and a checkpoint says so.
 //! 5. The older segments, bases and the old index are removed.
 
-use std::path::Path;
-use std::sync::PoisonError;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::oneshot;
 
-use super::Store;
 use super::error::Error;
 use super::index::{Index, Marker};
 use super::keys::Tree;
 use super::open;
 use super::writer::Work;
+use super::{Shared, Store};
 use crate::journal::{self, Base, BaseStart, Position, Sizes, Write};
 
 /// Rows are copied in pieces of about this many bytes.
@@ -54,6 +54,18 @@ pub struct Compacted {
     pub index_after: u64,
 }
 
+/// A journal of which no file goes away: for a backup, or anybody else who replays it.
+#[derive(Debug)]
+pub struct HeldJournal<'a> {
+    _guard: MutexGuard<'a, ()>,
+    /// Its directory.
+    pub dir: PathBuf,
+    /// The last commit when it was taken hold of.
+    pub last_commit: u64,
+    /// Where that commit's frame ends: everything acknowledged before is whole up to here.
+    pub end: Position,
+}
+
 impl Store {
     /// Compacts when it is due. Blocks for as long as that takes; writers and readers go on.
     pub fn compact_if_due(&self, policy: CompactionPolicy) -> Result<Option<Compacted>, Error> {
@@ -80,9 +92,12 @@ impl Store {
         let rows = match outcome {
             Ok(rows) => rows,
             Err(error) => {
-                // A base that became whole stays and counts; a draft goes.
-                let swept = journal::remove_superfluous(&open::journal_dir(&shared.data_dir));
-                return Err(swept.map_err(failure).err().unwrap_or(error));
+                if let Error::Failed(why) = &error {
+                    shared.fail(why);
+                }
+                // A base that became whole stays and counts. A draft that stays takes space until the next start.
+                let _ = journal::remove_drafts(&open::journal_dir(&shared.data_dir));
+                return Err(error);
             }
         };
         let compacted = Compacted {
@@ -114,11 +129,30 @@ impl Store {
         journal::sizes(&open::journal_dir(&self.shared.data_dir)).map_err(failure)
     }
 
+    /// The journal as it is now, kept from being compacted until the value is dropped. Waits for a compaction that is under
+    /// way; blocks. Writers go on.
+    pub fn hold_journal(&self) -> Result<HeldJournal<'_>, Error> {
+        let guard = self
+            .shared
+            .maintenance
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let (last_commit, end) = self.ask(Work::Reached)?;
+        Ok(HeldJournal {
+            _guard: guard,
+            dir: open::journal_dir(&self.shared.data_dir),
+            last_commit,
+            end,
+        })
+    }
+
     fn run_compaction(&self, progress: impl FnMut(u64, u64)) -> Result<u64, Error> {
         let shared = &self.shared;
         let data_dir = &shared.data_dir;
         let start = self.ask(Work::BeginBase)??;
+        shared.step();
         self.save_checkpoint()?;
+        shared.step();
         let old = shared.live.index()?;
         let fresh = Index::open(
             &open::indexes_dir(data_dir),
@@ -126,7 +160,9 @@ impl Store {
             &shared.settings,
         )?;
         let swapped = self.fill(&old, &fresh, start, progress).and_then(|copied| {
+            shared.step();
             let upto = self.catch_up(&fresh, start.position())?;
+            shared.step();
             Ok((copied, upto))
         });
         let ((rows, base), upto) = match swapped {
@@ -142,12 +178,16 @@ impl Store {
             upto,
             answer,
         })??;
+        shared.step();
         self.save_checkpoint()?;
+        shared.step();
         base.remove_superseded().map_err(failure)?;
+        shared.step();
         if let Some(old) = replaced {
             old.supersede();
         }
         remove_aside(data_dir);
+        shared.step();
         Ok(rows)
     }
 
@@ -181,14 +221,15 @@ impl Store {
                 let of_index = piece
                     .iter()
                     .map(|row| (tree, &row.key[..], row.value.as_deref()));
-                fresh.apply(Index::batches(of_index), marker)?;
+                fresh.apply(of_index, marker)?;
                 for row in piece {
                     base.push(row).map_err(failure)?;
                 }
+                self.shared.step();
                 progress(done, expected.base + expected.segments);
             }
         }
-        fresh.apply(Index::batches(std::iter::empty()), marker)?;
+        fresh.apply(std::iter::empty(), marker)?;
         let (commit, end) = self.ask(Work::Reached)?;
         let base = base.finish(commit, end).map_err(failure)?;
         Ok((rows, base))
@@ -218,6 +259,15 @@ impl Store {
             .blocking_send(work(answer))
             .map_err(|_| self.gone())?;
         answered.blocking_recv().map_err(|_| self.gone())
+    }
+}
+
+impl Shared {
+    /// A place at which the process may be killed; a test keeps what it finds on the disk there.
+    #[cfg_attr(not(test), expect(clippy::unused_self, reason = "only tests look"))]
+    fn step(&self) {
+        #[cfg(test)]
+        self.settings.faults.step(&self.data_dir);
     }
 }
 
@@ -282,6 +332,7 @@ fn remove_aside(data_dir: &Path) {
 fn failure(error: journal::Error) -> Error {
     match error {
         journal::Error::Full(_) => Error::Full,
+        error @ journal::Error::SyncFailed(_) => Error::Failed(error.to_string()),
         error => Error::Io(error.to_string()),
     }
 }

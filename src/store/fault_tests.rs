@@ -297,3 +297,103 @@ async fn a_clock_that_jumps_changes_no_order_and_no_id() {
     assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
     assert_eq!(commits, (1..=21).collect::<Vec<u64>>());
 }
+
+#[tokio::test]
+async fn a_failed_sync_ends_the_store_and_a_restart_keeps_what_was_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = open(dir.path());
+    put(&opened.0, "kept").await;
+    opened.0.shared.settings.faults.fail_syncs_of_the_journal();
+    let refused = try_put(&opened.0, "lost").await;
+    assert!(matches!(refused, Err(Error::Failed(_))), "{refused:?}");
+    assert!(opened.0.failed().await.contains("synced"));
+    assert!(!opened.0.is_healthy());
+    let refused = try_put(&opened.0, "later").await;
+    assert!(matches!(refused, Err(Error::Failed(_))), "{refused:?}");
+    assert!(has(&opened.0, "kept").await);
+    close(opened);
+    let reopened = open(dir.path());
+    assert!(has(&reopened.0, "kept").await && !has(&reopened.0, "lost").await);
+    close(reopened);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_journal_is_not_compacted_and_has_everything() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = open(dir.path());
+    put(&opened.0, "first").await;
+    let store = opened.0.clone();
+    let (holds, held) = oneshot::channel();
+    let (release, released) = oneshot::channel::<()>();
+    let holding = tokio::task::spawn_blocking(move || {
+        let journal = store.hold_journal().unwrap();
+        holds.send(()).unwrap();
+        released.blocking_recv().unwrap();
+        let mut commits = 0;
+        let read =
+            crate::journal::replay_until(&journal.dir, Position::START, journal.end, |_, _| {
+                commits += 1;
+                Ok::<_, ()>(())
+            });
+        assert_eq!(read.unwrap().last_commit, journal.last_commit);
+        assert_eq!(commits, 1);
+    });
+    held.await.unwrap();
+    let compacting = tokio::spawn({
+        let store = opened.0.clone();
+        async move { compact(&store).await }
+    });
+    put(&opened.0, "second").await;
+    assert!(!compacting.is_finished());
+    release.send(()).unwrap();
+    holding.await.unwrap();
+    assert_eq!(compacting.await.unwrap().rows, 2);
+    close(opened);
+}
+
+/// The whole of a compaction, killed at each of its steps in turn, the index's part included.
+#[tokio::test]
+async fn every_step_of_a_compaction_may_be_the_last_thing_a_process_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let images = tempfile::tempdir().unwrap();
+    let opened = open(dir.path());
+    for number in 0..30 {
+        put(&opened.0, &format!("u{number}")).await;
+    }
+    compact(&opened.0).await;
+    for number in 30..60 {
+        put(&opened.0, &format!("u{number}")).await;
+    }
+    opened.0.shared.settings.faults.keep_images(images.path());
+    compact(&opened.0).await;
+    close(opened);
+    let count = fs::read_dir(images.path()).unwrap().count();
+    assert!(count >= 9, "{count} steps");
+    for step in 0..count {
+        let image = images.path().join(step.to_string());
+        let reopened = open(&image);
+        for number in 0..60 {
+            assert!(
+                has(&reopened.0, &format!("u{number}")).await,
+                "u{number} after step {step}"
+            );
+        }
+        put(&reopened.0, "afterwards").await;
+        assert_eq!(reopened.0.shared.reached().0, 61, "step {step}");
+        // Caught up, not rebuilt: a start after a crash in a compaction is as fast as any.
+        assert!(!image.join("db.aside").exists(), "step {step}");
+        assert_eq!(
+            fs::read_dir(image.join("db")).unwrap().count(),
+            1,
+            "step {step}"
+        );
+        close(reopened);
+        let inspection = Inspection {
+            data_dir: image,
+            media: None,
+            cache: 8 << 20,
+        };
+        let verified = verify(&inspection, |_, _, _| ()).unwrap();
+        assert_eq!(verified.findings.told, [] as [&str; 0], "step {step}");
+    }
+}

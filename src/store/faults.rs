@@ -1,8 +1,10 @@
-//! Lets a test step the clock, and make the index fail as sled does on a full disk: in the middle of a group, and from then on for good, until it
+//! Lets a test step the clock, fail the journal's syncs, and make the index fail as sled does on a full disk: in the middle of a group, and from then on for good, until it
 //! is opened anew.
 
-use std::sync::Arc;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use super::error::Error;
 use crate::model::Timestamp;
@@ -14,18 +16,49 @@ pub(super) struct Faults(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     full: AtomicBool,
+    no_sync: AtomicBool,
     opened: AtomicU64,
+    images: Mutex<Option<Images>>,
     /// Milliseconds by which the clock is wrong.
     clock: AtomicI64,
 }
 
+#[derive(Debug)]
+struct Images {
+    to: PathBuf,
+    count: usize,
+}
+
 impl Faults {
+    /// From now on each step of a compaction leaves a copy of the directory, as a process that is killed there would:
+    /// `<to>/0`, `<to>/1` and so on.
+    pub(super) fn keep_images(&self, to: &Path) {
+        let to = to.to_owned();
+        *self.0.images.lock().unwrap() = Some(Images { to, count: 0 });
+    }
+
+    /// A step of a compaction of `data_dir`.
+    pub(super) fn step(&self, data_dir: &Path) {
+        if let Some(images) = &mut *self.0.images.lock().unwrap() {
+            copy(data_dir, &images.to.join(images.count.to_string()));
+            images.count += 1;
+        }
+    }
+
     pub(super) fn fill_the_disk(&self) {
         self.0.full.store(true, Ordering::SeqCst);
     }
 
     pub(super) fn free_the_disk(&self) {
         self.0.full.store(false, Ordering::SeqCst);
+    }
+
+    pub(super) fn fail_syncs_of_the_journal(&self) {
+        self.0.no_sync.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn journal_cannot_sync(&self) -> bool {
+        self.0.no_sync.load(Ordering::SeqCst)
     }
 
     /// How many indexes have been opened so far.
@@ -74,5 +107,18 @@ impl OneIndex {
             return Err(Error::Full);
         }
         Ok(())
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
     }
 }

@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sled::{Batch, Tree as SledTree};
+use sled::Tree as SledTree;
 
 use super::error::Error;
 use super::keys::Tree;
@@ -75,9 +75,6 @@ pub(super) struct Index {
     files: Files,
 }
 
-/// Changed rows, in the form in which sled takes them.
-pub(super) struct Batches(Vec<Option<Batch>>);
-
 impl Index {
     /// The directory of the index `generation`, given the directory of all.
     pub(super) fn path(indexes: &Path, generation: u64) -> PathBuf {
@@ -134,28 +131,24 @@ impl Index {
             .and_then(|bytes| Marker::from_bytes(&bytes)))
     }
 
-    pub(super) fn batches<'r>(
+    /// Applies changed rows, then the marker that says so. Replaying rows that are there already changes nothing. Cheapest
+    /// tree by tree with ascending keys.
+    ///
+    /// Row by row and not as sled's batches: those keep every page they replace until they are done (measured: 9.6 GB while
+    /// rebuilding a million messages), and their atomicity is not needed, since a crash is followed by a replay.
+    pub(super) fn apply<'r>(
+        &self,
         rows: impl Iterator<Item = (Tree, &'r [u8], Option<&'r [u8]>)>,
-    ) -> Batches {
-        let mut batches: Vec<Option<Batch>> = vec![None; Tree::ALL.len()];
+        marker: Marker,
+    ) -> Result<(), Error> {
         for (tree, key, value) in rows {
-            let batch = batches[tree.index()].get_or_insert_default();
+            let tree = &self.trees[tree.index()];
             match value {
-                Some(value) => batch.insert(key, value),
-                None => batch.remove(key),
-            }
-        }
-        Batches(batches)
-    }
-
-    /// Applies changed rows, then the marker that says so. Replaying rows that are there already changes nothing.
-    pub(super) fn apply(&self, rows: Batches, marker: Marker) -> Result<(), Error> {
-        for (tree, batch) in self.trees.iter().zip(rows.0) {
-            if let Some(batch) = batch {
-                tree.apply_batch(batch)?;
-                #[cfg(test)]
-                self.faults.check()?;
-            }
+                Some(value) => tree.insert(key, value)?,
+                None => tree.remove(key)?,
+            };
+            #[cfg(test)]
+            self.faults.check()?;
         }
         self.db.insert(MARKER, &marker.to_bytes())?;
         Ok(())

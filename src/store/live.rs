@@ -47,10 +47,6 @@ impl Live {
 
     /// Applies a committed group. Should the index fail, readers see the group all the same.
     pub(super) fn apply(&self, changes: &Overlay, applied: u64) -> Result<(), Error> {
-        let rows = changes
-            .rows()
-            .map(|(tree, key, value)| (tree, &key[..], value.map(|value| &value[..])));
-        let batches = Index::batches(rows);
         let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let outcome = match &state.index {
             Some(index) => {
@@ -58,7 +54,7 @@ impl Live {
                     generation: index.generation(),
                     applied,
                 };
-                index.apply(batches, marker)
+                index.apply(changes.slices(), marker)
             }
             None => Err(unavailable()),
         };

@@ -45,7 +45,7 @@ use std::thread;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use self::check::Findings;
-pub use self::compact::{Compacted, CompactionPolicy};
+pub use self::compact::{Compacted, CompactionPolicy, HeldJournal};
 pub use self::error::Error;
 use self::live::Live;
 pub use self::progress::ProgressBar;

@@ -11,8 +11,12 @@ use super::index::{Index, Marker, Settings};
 use super::keys::Tree;
 use super::progress::ProgressBar;
 use super::schema;
+use super::transaction::Overlay;
+use super::verify;
 use crate::id::Mint;
-use crate::journal::{self, Commit, DirLock, Journal, Position, Progress, ReplayError, Replayed};
+use crate::journal::{
+    self, Commit, DirLock, Journal, Position, Progress, ReplayError, Replayed, Write,
+};
 use crate::model::Timestamp;
 
 /// Commits are applied to the index in batches of this many changed rows, which bounds memory while rebuilding.
@@ -238,63 +242,61 @@ fn unreplayed(error: ReplayError<Error>) -> Error {
     }
 }
 
-/// Collects commits and applies many at once.
+/// Collects the rows of many commits and applies each key once, in order.
 struct Applier<'a> {
     index: &'a Index,
-    pending: Vec<Commit>,
+    pending: Overlay,
     rows: usize,
-    count: u64,
+    commits: u64,
+    last_commit: u64,
 }
 
 impl<'a> Applier<'a> {
     fn new(index: &'a Index) -> Self {
         Self {
             index,
-            pending: Vec::new(),
+            pending: Overlay::default(),
             rows: 0,
-            count: 0,
+            commits: 0,
+            last_commit: 0,
         }
     }
 
     fn push(&mut self, commit: Commit) -> Result<(), Error> {
         self.rows += commit.writes.len();
-        self.count += 1;
-        self.pending.push(commit);
+        self.commits += 1;
+        self.last_commit = commit.number;
+        for Write { tree, key, value } in commit.writes {
+            let tree = Tree::from_code(tree).ok_or_else(|| {
+                Error::Open(format!(
+                    "the journal was written by a newer jivchat (tree {tree}); start that version"
+                ))
+            })?;
+            self.pending.set(tree, key.into(), value.map(Into::into));
+        }
         if self.rows < REPLAY_ROWS {
             return Ok(());
         }
         self.rows = 0;
-        apply(self.index, &std::mem::take(&mut self.pending))
+        self.apply()
     }
 
-    fn finish(self) -> Result<u64, Error> {
-        apply(self.index, &self.pending)?;
-        Ok(self.count)
+    fn apply(&mut self) -> Result<(), Error> {
+        let pending = std::mem::take(&mut self.pending);
+        let marker = Marker {
+            generation: self.index.generation(),
+            applied: self.last_commit,
+        };
+        self.index.apply(pending.slices(), marker)
     }
-}
 
-fn apply(index: &Index, commits: &[Commit]) -> Result<(), Error> {
-    let applied = match commits.last() {
-        Some(last) => last.number,
-        // An index that has just been created needs its marker all the same.
-        None if index.marker()?.is_none() => 0,
-        None => return Ok(()),
-    };
-    let mut rows = Vec::new();
-    for write in commits.iter().flat_map(|commit| &commit.writes) {
-        let tree = Tree::from_code(write.tree).ok_or_else(|| {
-            Error::Open(format!(
-                "the journal was written by a newer jivchat (tree {}); start that version",
-                write.tree
-            ))
-        })?;
-        rows.push((tree, &write.key[..], write.value.as_deref()));
+    fn finish(mut self) -> Result<u64, Error> {
+        // An index that has just been created needs its marker, even if there is nothing to put into it.
+        if self.commits > 0 || self.index.marker()?.is_none() {
+            self.apply()?;
+        }
+        Ok(self.commits)
     }
-    let marker = Marker {
-        generation: index.generation(),
-        applied,
-    };
-    index.apply(Index::batches(rows.into_iter()), marker)
 }
 
 /// Moves unusable indexes out of the way. The newest are kept for whoever wants to look at them, until the next compaction.
@@ -311,7 +313,7 @@ fn set_aside(indexes: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes what a compaction that was cut off, or one that was not, has left beside the index in use.
+/// Removes what a compaction or a `verify` that was cut off has left beside the index in use.
 fn remove_other_indexes(data_dir: &Path, generation: u64) -> io::Result<()> {
     let indexes = indexes_dir(data_dir);
     let used = Index::path(&indexes, generation);
@@ -321,7 +323,10 @@ fn remove_other_indexes(data_dir: &Path, generation: u64) -> io::Result<()> {
             fs::remove_dir_all(path)?;
         }
     }
-    Ok(())
+    match fs::remove_dir_all(verify::scratch_dir(data_dir)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// One mint for chats and messages: no chat ever has a message's id.

@@ -22,7 +22,7 @@ impl Overlay {
         self.trees[tree.index()].get(key)
     }
 
-    fn set(&mut self, tree: Tree, key: Bytes, value: Option<Bytes>) {
+    pub(super) fn set(&mut self, tree: Tree, key: Bytes, value: Option<Bytes>) {
         self.trees[tree.index()].insert(key, value);
     }
 
@@ -37,6 +37,12 @@ impl Overlay {
                 .iter()
                 .map(move |(key, value)| (tree, key, value.as_ref()))
         })
+    }
+
+    /// The same as plain bytes.
+    pub(super) fn slices(&self) -> impl Iterator<Item = (Tree, &[u8], Option<&[u8]>)> {
+        self.rows()
+            .map(|(tree, key, value)| (tree, &key[..], value.map(|value| &value[..])))
     }
 
     /// Takes over the changes of a later overlay.

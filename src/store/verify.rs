@@ -57,16 +57,17 @@ pub fn verify(
     let data_dir = &inspection.data_dir;
     let _lock = lock(data_dir)?;
     let settings = Settings::new(inspection.cache);
-    let scratch = data_dir.join("verify.tmp");
+    let scratch = scratch_dir(data_dir);
     let _removed = Scratch::new(&scratch)?;
     let truth = Index::open(&scratch, 1, &settings)?;
     let replayed = open::replay_all(&truth, data_dir, |at| {
         progress(Step::Journal, at.done, at.total);
     })?;
+    let expected = check::expected_messages(&truth)?;
     let mut rows = 0;
     let mut findings = check::check(&truth, inspection.media.as_deref(), &mut |done| {
         rows = done;
-        progress(Step::Rows, done, done);
+        progress(Step::Rows, done, expected);
     })?;
     let checkpoint = Checkpoint::load(data_dir);
     let known = checkpoint.map_or(0, |checkpoint| checkpoint.commit);
@@ -198,6 +199,11 @@ fn lock(data_dir: &Path) -> Result<DirLock, Error> {
     let lock = DirLock::acquire(data_dir).map_err(|error| Error::Open(error.to_string()))?;
     schema::check(data_dir)?;
     Ok(lock)
+}
+
+/// Where `verify` builds the rows anew; one that was killed leaves it to the next start.
+pub(super) fn scratch_dir(data_dir: &Path) -> PathBuf {
+    data_dir.join("verify.tmp")
 }
 
 /// A directory that goes away again, also after an error.

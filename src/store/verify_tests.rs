@@ -252,9 +252,7 @@ async fn files_and_an_index_that_disagree_with_the_journal_are_told() {
     let index = opened.0.shared.live.index().unwrap();
     let row = (Tree::Users, &b"asha"[..], None);
     let marker = index.marker().unwrap().unwrap();
-    index
-        .apply(index::Index::batches([row].into_iter()), marker)
-        .unwrap();
+    index.apply([row].into_iter(), marker).unwrap();
     index.sync().unwrap();
     drop(index);
     close(opened);

@@ -269,6 +269,10 @@ impl Writer {
         if let Some(broken) = &self.broken {
             return Err(broken.why.clone());
         }
+        #[cfg(test)]
+        if self.shared.settings.faults.journal_cannot_sync() {
+            self.journal.fail_syncs();
+        }
         let position = self.journal.append(&group.commits).map_err(refusal)?;
         match self.shared.live.apply(&group.changes, last.number) {
             Ok(()) => self.shared.applied(last.number, position),

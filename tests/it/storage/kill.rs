@@ -17,11 +17,11 @@ fn moment(round: u64, span: Duration) -> Duration {
     span * u32::try_from(spread).unwrap() / 1_000_000
 }
 
-/// Lets time pass without sleeping through the end of the thing that is watched.
+/// Lets time pass, and looks whether the thing that is watched has ended.
 fn until(moment: Duration, mut ended: impl FnMut() -> bool) {
     let began = Instant::now();
     while began.elapsed() < moment && !ended() {
-        std::thread::yield_now();
+        std::thread::park_timeout(Duration::from_millis(5));
     }
 }
 

@@ -81,7 +81,7 @@ fn a_server_without_descriptors_recovers_when_connections_close() {
             "{} are open",
             descriptors()
         );
-        std::thread::yield_now();
+        std::thread::park_timeout(Duration::from_millis(5));
     }
     drop(idle);
     let load = Load::start(&server, &known, "after");

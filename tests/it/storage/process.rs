@@ -117,7 +117,7 @@ impl Server {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return (status, began.elapsed());
             }
-            std::thread::yield_now();
+            std::thread::park_timeout(Duration::from_millis(5));
         }
         panic!("the server did not end");
     }
