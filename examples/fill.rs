@@ -130,6 +130,7 @@ async fn user(chat: &Service, kind: &str, number: u64) -> Result<UserId> {
         name: Some(format!("{kind} number {number}")),
         email: None,
         picture: None,
+        said_at: None,
     };
     chat.admit(profile).await?;
     Ok(id)

@@ -11,7 +11,7 @@ pub struct Identity {
     pub user: UserId,
     /// Display name, for the log.
     pub name: String,
-    /// When the token ends, in seconds since the epoch.
+    /// From when on the token is refused, in seconds since the epoch: its end and the leeway that is granted after it.
     pub expires_at: Option<u64>,
 }
 
@@ -73,12 +73,15 @@ impl Access {
             name: claims.name,
             email: claims.email,
             picture: claims.profile_picture,
+            said_at: claims.issued_at,
         };
         let user = self.chat.admit(profile).await?;
         Ok(Identity {
             user: user.id,
             name: user.name,
-            expires_at: claims.expires_at,
+            expires_at: claims
+                .expires_at
+                .map(|end| end.saturating_add(self.verifier.leeway())),
         })
     }
 }

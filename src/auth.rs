@@ -51,6 +51,8 @@ pub struct Claims {
     pub email: Option<String>,
     /// The first of the claims `profilePicture`, `profileImage`, `picture` that is there.
     pub profile_picture: Option<String>,
+    /// Claim `iat`, in seconds since 1970, where it is a time.
+    pub issued_at: Option<u64>,
     /// When it ends, in seconds since 1970; a session ends with its token.
     pub expires_at: Option<u64>,
 }
@@ -95,6 +97,11 @@ impl Verifier {
             expiry,
             leeway: leeway.min(Self::MAX_LEEWAY).as_secs(),
         }
+    }
+
+    /// Seconds granted after `exp` and before `nbf`.
+    pub fn leeway(&self) -> u64 {
+        self.leeway
     }
 
     /// Checks a token as of now.
@@ -171,6 +178,7 @@ impl Verifier {
             name: text(&["name"]),
             email: text(&["email"]),
             profile_picture: text(&["profilePicture", "profileImage", "picture"]),
+            issued_at: time_claim(claims, "iat").ok().flatten(),
             expires_at,
         })
     }

@@ -46,7 +46,7 @@ pub enum Command {
 /// Flags of the server.
 #[derive(Debug, Clone, Args)]
 pub struct Serve {
-    /// Try it out: loopback only unless --host is given, demo users and pets, tokens printed, a chat page at /
+    /// Try it out: demo users and pets, tokens printed, a chat page at /. Everybody who reaches the page can be any demo user: keep it on loopback
     #[arg(long)]
     pub demo: bool,
 
@@ -98,7 +98,7 @@ pub struct Network {
     #[arg(long, default_value_t = 512, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections_per_address: u32,
     /// Seconds that requests and sockets get to finish when the server stops
-    #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=14))]
+    #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=11))]
     pub shutdown_grace: u64,
 }
 
@@ -144,7 +144,7 @@ pub struct Admin {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Storage")]
 pub struct Storage {
-    /// Directory of the journal, the index and, unless --jwt-secret is given, the secret
+    /// Directory of the journal, the index and, unless told otherwise, the media and the token secret
     #[arg(long, default_value = "./data", value_name = "DIR")]
     pub data_dir: PathBuf,
     /// Page cache of the index, in MiB; the process uses two to three times as much under load
@@ -165,6 +165,9 @@ pub struct Storage {
     /// Uploads at once; past it 503 with Retry-After
     #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub max_uploads: u16,
+    /// Uploads of one user at once; past it 503 with Retry-After
+    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub max_uploads_per_user: u16,
     /// Seconds an upload may stand still; past it it is dropped
     #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub upload_idle_timeout: u64,
@@ -211,14 +214,71 @@ pub struct Protocol {
     #[arg(long, default_value_t = 20_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
     pub ping_timeout: u64,
     /// Milliseconds a polling session has to finish its upgrade; past it the session stays on polling
-    #[arg(long, default_value_t = 10_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(100..))]
+    #[arg(long, default_value_t = 10_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
     pub upgrade_timeout: u64,
     /// Milliseconds a session has to connect with a token; past it it is closed
-    #[arg(long, default_value_t = 45_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(100..))]
+    #[arg(long, default_value_t = 20_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
     pub connect_timeout: u64,
+    /// Milliseconds a client has to send the body of a POST; past it 408 and the session is closed
+    #[arg(long, default_value_t = 10_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
+    pub body_timeout: u64,
+    /// Milliseconds a client has to send the attachments of a packet; past it the session is closed
+    #[arg(long, default_value_t = 10_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
+    pub attachment_timeout: u64,
     /// Largest packet or polling body in bytes; past it the session is closed
     #[arg(long, default_value_t = 1_000_000, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1024..=100_000_000))]
     pub max_payload: u32,
+    /// Sessions at once that have not connected with a token; past it the oldest makes room, or 503 while it is younger than 3 s
+    #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_unauthenticated: u32,
+    /// Sessions at once from one address, loopback excepted; past it 503
+    #[arg(long, default_value_t = 512, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_sessions_per_address: u32,
+    /// Events per second from one socket, twice as many after a pause; 0 for no limit; past it the socket is read more slowly
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub max_events_per_second: u32,
+    /// Bytes per second from one socket, twice as many after a pause; 0 for no limit; past it the socket is read more slowly
+    #[arg(long, default_value_t = 1_000_000, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(0..=1_000_000_000))]
+    pub max_bytes_per_second: u32,
+    /// Packets in one polling body; past it 413 and the session is closed
+    #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u32).range(16..=100_000))]
+    pub max_packets_per_post: u32,
+    /// Frames that one websocket message may be split into; past it the session is closed
+    #[arg(long, default_value_t = 1024, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub max_fragments: u32,
+    /// Binary attachments of one packet, of which the chat's events have none; past it the session is closed
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=10))]
+    pub max_attachments: u32,
+    /// Bytes in the name of a namespace; past it the session is closed
+    #[arg(long, default_value_t = 256, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub max_namespace_length: u32,
+    /// Bytes in the name of an event; past it the session is closed
+    #[arg(long, default_value_t = 256, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(16..=65_536))]
+    pub max_event_name_length: u32,
+    /// Arrays and objects inside each other in a packet; past it the session is closed
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(4..=120))]
+    pub max_json_depth: u32,
+    /// Packets that may wait for one client; past it it is closed as a slow consumer
+    #[arg(long, default_value_t = 1024, value_name = "N", value_parser = clap::value_parser!(u32).range(16..=1_000_000))]
+    pub max_outbound_packets: u32,
+    /// Bytes that may wait for one client; past it it is closed as a slow consumer
+    #[arg(long, default_value_t = 4_194_304, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(65_536..=1_000_000_000))]
+    pub max_outbound_bytes: u32,
+    /// Seconds in which a client that lost its connection gets its socket back, with the events it missed; 0 for never
+    #[arg(long, default_value_t = 120, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    pub recovery_window: u64,
+    /// Events kept for clients that come back; past it the oldest goes, and who missed it gets a new socket
+    #[arg(long, default_value_t = 100_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub recovery_max_events: u32,
+    /// Bytes of the events kept for clients that come back; past it the oldest goes, and who missed it gets a new socket
+    #[arg(long, default_value_t = 67_108_864, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(65_536..=4_000_000_000))]
+    pub recovery_max_bytes: u32,
+    /// Lost sockets kept for clients that come back; past it the oldest goes
+    #[arg(long, default_value_t = 20_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub recovery_max_sockets: u32,
+    /// Events a client may have missed to get its socket back; past it it gets a new one
+    #[arg(long, default_value_t = 500, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub recovery_max_missed: u32,
 }
 
 /// What is logged and how.
@@ -334,6 +394,44 @@ mod tests {
     #[test]
     fn the_flags_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_limit_of_the_protocol_has_a_range() {
+        for (flag, smallest, largest) in [
+            ("--ping-interval", 100, 3_600_000),
+            ("--ping-timeout", 100, 3_600_000),
+            ("--upgrade-timeout", 100, 3_600_000),
+            ("--connect-timeout", 100, 3_600_000),
+            ("--body-timeout", 100, 3_600_000),
+            ("--attachment-timeout", 100, 3_600_000),
+            ("--max-payload", 1024, 100_000_000),
+            ("--max-unauthenticated", 1, 1_000_000),
+            ("--max-sessions-per-address", 1, 1_000_000),
+            ("--max-events-per-second", 0, 1_000_000),
+            ("--max-bytes-per-second", 0, 1_000_000_000),
+            ("--max-packets-per-post", 16, 100_000),
+            ("--max-fragments", 1, 100_000),
+            ("--max-attachments", 0, 10),
+            ("--max-namespace-length", 1, 65_536),
+            ("--max-event-name-length", 16, 65_536),
+            ("--max-json-depth", 4, 120),
+            ("--max-outbound-packets", 16, 1_000_000),
+            ("--max-outbound-bytes", 65_536, 1_000_000_000),
+            ("--recovery-window", 0, 86_400),
+            ("--recovery-max-events", 1, 10_000_000),
+            ("--recovery-max-bytes", 65_536, 4_000_000_000),
+            ("--recovery-max-sockets", 1, 1_000_000),
+            ("--recovery-max-missed", 1, 100_000),
+        ] {
+            let given = |value: i64| {
+                Cli::try_parse_from(["jivchat".to_owned(), format!("{flag}={value}")]).is_ok()
+            };
+            assert!(given(smallest) && given(largest), "{flag}");
+            assert!(!given(smallest - 1) && !given(largest + 1), "{flag}");
+            let help = Cli::command().render_long_help().to_string();
+            assert!(help.contains(flag), "{flag} has no help");
+        }
     }
 
     #[test]

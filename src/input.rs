@@ -5,6 +5,9 @@ use serde::Deserialize;
 use crate::chat::{Content, Error, NewMessage};
 use crate::id::ChatId;
 
+/// What is said of a body or a payload that is JSON and not what was expected.
+pub const WRONG_FIELD: &str = "A field is missing or has the wrong type";
+
 /// The body of `POST /:chatId/send` and the payload of `sendMessage`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -25,6 +28,7 @@ impl SendInput {
             content: Content::parse(content, self.message_type.as_deref(), self.media_url)?,
             parent: self
                 .parent_message_id
+                .filter(|id| !id.is_empty())
                 .map(|id| parse_id(&id, "parentMessageId"))
                 .transpose()?,
             client_id: self.client_message_id.or(key),

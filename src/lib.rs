@@ -11,17 +11,19 @@
 //!          ┌────────────┼───────────┬──────────────┐
 //!         api        realtime      web            cors      REST · Socket.IO · the demo page · who may call from a browser
 //!          │            │ └─▶ socketio ─▶ engineio          the protocol layer: knows nothing of chat
-//!          ├─▶ access ◀─┤                                    token ─▶ user, one check for both edges
-//!          ├─▶ input, view                                   JSON in and out, one shape for both edges
+//!          ├─▶ access ◀─┤ ─▶ auth                             token ─▶ user, one check for both edges
+//!          ├─▶ input, view ◀┤                                JSON in and out, one shape for both edges
+//!          ├─▶ media, pet_document                           files by their bytes; a pet as the host describes it
 //!          │            │
 //!          └──▶ chat ◀──┘                                    the rules, each written once; what happened leaves as events
 //!                 │
+//!        limits ◀─┤                                           how often one user may do a thing
 //!               store ─▶ journal                             typed tables ─▶ the log that is the truth (sled is its index)
 //! ```
 //!
 //! In reading order: [`id`] and [`model`] (the words), [`chat`] (the rules), [`store`] and [`journal`] (the disk), [`engineio`] and
 //! [`socketio`] (the protocols), [`realtime`] and [`api`] (the edges), [`server`] (all of it together). The arrows are a test:
-//! `tests/it/architecture.rs`.
+//! `tests/it/architecture.rs`. What "promise P5" means in the source is in `docs/promises.md`.
 //!
 //! # How a message travels
 //!
@@ -47,7 +49,7 @@
 //! 6. Every queue is bounded; nobody waits for a slow reader; a full outbound queue ends its own session as a slow consumer.
 //!    *Guard: `.clippy.toml` bans unbounded channels.*
 //! 7. One task owns a session's life; when it returns the session has left the table and `on_close` has run, once.
-//! 8. No lock is held across an `.await`; every lock is private to one file; no function takes two. *Guard: clippy.*
+//! 8. No lock is held across an `.await` (*guard: clippy*); every lock is private to one file; no function takes two.
 //! 9. No panic on a path a client can reach; a panic in one connection never ends another (`panic = "unwind"`).
 //! 10. A failed sync is fatal: log, exit non-zero; recovery on start.
 //! 11. JSON out is in [`view`]; JSON in is beside the route or event that reads it, and in [`input`] where both read the same; bytes on

@@ -22,8 +22,19 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("jivchat: {error:#}");
+            eprintln!("jivchat: {}", one_line(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error with its causes, each said once: many of ours name their cause themselves.
+fn one_line(error: &anyhow::Error) -> String {
+    error
+        .chain()
+        .fold(String::new(), |said, cause| match cause.to_string() {
+            cause if said.contains(&cause) => said,
+            cause if said.is_empty() => cause,
+            cause => format!("{said}: {cause}"),
+        })
 }

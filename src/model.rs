@@ -35,7 +35,7 @@ pub struct User {
     pub id: UserId,
     /// Display name.
     pub name: String,
-    /// E-mail address, shown to chat partners as the seed does.
+    /// E-mail address, shown to chat partners.
     pub email: Option<String>,
     /// Path or URL of the avatar.
     pub picture: Option<String>,
@@ -46,6 +46,8 @@ pub struct User {
     /// Checksum of the token claims that were applied last, so that an older profile in a token that is still in use
     /// does not overwrite what the host has said since.
     pub claims_digest: Option<u32>,
+    /// When the host last said something of this user, in seconds since the epoch: what an older token says is old.
+    pub told_at: Option<u64>,
 }
 
 /// A pet listing: what chat shows of it, and the host's whole document to give back.
@@ -164,6 +166,8 @@ pub struct Attachment {
     pub mime: String,
     /// Bytes.
     pub size: u64,
+    /// CRC-32 of the bytes.
+    pub crc32: u32,
     /// Pixels, where known.
     pub width: Option<u32>,
     /// Pixels, where known.

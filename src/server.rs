@@ -12,8 +12,7 @@ use std::time::{Duration, Instant};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -21,7 +20,7 @@ use self::connections::{Connections, Counted};
 use self::dispatch::Dispatch;
 use self::tasks::Background;
 use crate::access::Access;
-use crate::api::{AdminKey, Api};
+use crate::api::{AdminKey, Api, Uploads, remove_doomed};
 use crate::auth::{Expiry, Secret, SecretError, Strength, Verifier};
 use crate::chat::{self, Service};
 use crate::config::{Serve, TransportName};
@@ -30,12 +29,16 @@ use crate::engineio::{self, Engine, Transports};
 use crate::limits::Rate;
 use crate::media::Media;
 use crate::realtime::{self, Delivery, Realtime};
-use crate::socketio::{self, Io, Namespace, SocketIo};
+use crate::socketio::{self, Io, Namespace, RecoveryConfig, SocketIo};
 use crate::store::{self, Store, WriterThread};
 use crate::web::Demo;
 
 /// A client has this long to send its request's head.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// A connection whose client takes nothing for so long is closed.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long connections have to go when they are cut off at the end.
+const KILL_TIMEOUT: Duration = Duration::from_secs(1);
 /// Bytes of a request's head; past it 431.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 /// Header lines of a request; past it 431.
@@ -51,10 +54,20 @@ const WRITE_QUEUE: usize = 4096;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The data directory cannot be used.
-    #[error("{0}")]
+    #[error(transparent)]
     Store(#[from] store::Error),
+    /// The data directory cannot be made.
+    #[error(
+        "the data directory {path} cannot be made: {source}; make it writable or name another with --data-dir"
+    )]
+    DataDir {
+        /// The directory.
+        path: String,
+        /// The system's reason.
+        source: io::Error,
+    },
     /// There is no usable token secret.
-    #[error("{0}")]
+    #[error(transparent)]
     Secret(#[from] SecretError),
     /// The admin key is empty.
     #[error("the admin key is empty; give one (openssl rand -hex 32) or leave the flag out")]
@@ -112,12 +125,24 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the store (which takes long if the index must be rebuilt), loads the demo if asked to, and listens.
+    /// Takes the address, opens the store (which takes long if the index must be rebuilt), loads the demo if asked to,
+    /// and listens.
     pub async fn open(config: &Serve) -> Result<Self, Error> {
         let network = &config.network;
+        // What is cheap and can fail comes first: opening the store may mean rebuilding its index.
+        let asked = SocketAddr::new(network.host, network.port);
+        let socket = bind(asked).map_err(|source| Error::Listen {
+            address: asked,
+            source,
+        })?;
+        let admin_key = admin_key(config)?;
+        let secrets = secrets(config)?;
+        let secret = secrets.first().filter(|_| config.demo).cloned();
+        let verifier = verifier(config, secrets)?;
         let (store, writer) = open_store(config).await?;
         let (chat, events) = Service::new(store.clone(), rules(config));
-        let namespace = Namespace::new(realtime::NAMESPACE);
+        let media = open_media(config, &chat).await?;
+        let namespace = namespace(config);
         let delivery = Delivery::new(chat.clone(), &namespace);
         let background = Background::start(
             store,
@@ -126,17 +151,30 @@ impl Server {
             compaction_policy(config),
             delivery.run(events),
         );
-        let secrets = secrets(config)?;
-        let demo = match secrets.first().filter(|_| config.demo) {
-            Some(secret) => Some(Demo::load(&chat, secret).await.map_err(Error::Demo)?),
+        let demo = match secret {
+            Some(secret) => Some(Demo::load(&chat, &secret).await.map_err(Error::Demo)?),
             None => None,
         };
-        let access = Arc::new(Access::new(verifier(config, secrets)?, chat.clone()));
+        let access = Arc::new(Access::new(verifier, chat.clone()));
         let realtime = Realtime::new(chat.clone(), Arc::clone(&access));
         let sockets = SocketIo::new(socketio_config(config), Io::of(&[namespace]), realtime);
         let engine = Engine::new(engine_config(config), sockets);
-        let api = open_api(config, chat.clone(), access)?;
-        let (listener, address) = listen(SocketAddr::new(network.host, network.port))?;
+        let api = Api {
+            chat: chat.clone(),
+            access,
+            media,
+            private_media: config.storage.private_media,
+            admin_key,
+            uploads: Uploads::new(
+                config.storage.max_uploads,
+                config.storage.max_uploads_per_user,
+            ),
+            upload_idle: Duration::from_secs(config.storage.upload_idle_timeout),
+        };
+        let (listener, address) = listen(socket).map_err(|source| Error::Listen {
+            address: asked,
+            source,
+        })?;
         let dispatch = Dispatch {
             api,
             engine,
@@ -144,6 +182,7 @@ impl Server {
             demo,
             chat,
             stopping: CancellationToken::new(),
+            killed: CancellationToken::new(),
             started: Instant::now(),
         };
         Ok(Self {
@@ -154,6 +193,7 @@ impl Server {
             connections: Connections::new(
                 network.max_connections,
                 network.max_connections_per_address,
+                WRITE_TIMEOUT,
             ),
             grace: Duration::from_secs(network.shutdown_grace),
         })
@@ -172,18 +212,19 @@ impl Server {
     /// Serves until `shutdown` resolves, then drains and syncs; or until the store fails.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
         let tracker = TaskTracker::new();
-        let outcome = tokio::select! {
-            () = self.accept(&tracker) => Ok(()),
-            () = shutdown => Ok(()),
-            why = self.background.store_failed() => Err(Error::Failed(why)),
-        };
         let Self {
             listener,
             dispatch,
-            background,
+            mut background,
+            connections,
             grace,
             ..
         } = self;
+        let outcome = tokio::select! {
+            () = accept(&listener, &connections, &dispatch, &tracker) => Ok(()),
+            () = shutdown => Ok(()),
+            why = background.failed() => Err(Error::Failed(why)),
+        };
         drop(listener);
         tracing::info!("stopping");
         dispatch.stopping.cancel();
@@ -193,36 +234,51 @@ impl Server {
             tokio::join!(drained, tokio::time::timeout(grace, tracker.wait()));
         if !drained || requests.is_err() {
             tracing::warn!("some clients did not finish in time");
+            dispatch.killed.cancel();
+            let _ = tokio::time::timeout(KILL_TIMEOUT, tracker.wait()).await;
         }
         drop(dispatch);
         background.stop().await;
         tracing::info!("stopped");
         outcome
     }
+}
 
-    async fn accept(&self, tracker: &TaskTracker) {
-        loop {
-            let permit = self.connections.permit().await;
-            match self.listener.accept().await {
-                Ok((stream, peer)) => {
-                    let Some(counted) = self.connections.count(stream, peer, permit) else {
-                        continue;
-                    };
-                    tracker.spawn(serve_connection(Arc::clone(&self.dispatch), counted, peer));
+async fn accept(
+    listener: &TcpListener,
+    connections: &Connections,
+    dispatch: &Arc<Dispatch>,
+    tracker: &TaskTracker,
+) {
+    loop {
+        let permit = connections.permit().await;
+        match listener.accept().await {
+            Ok((stream, peer)) => match connections.count(stream, peer, permit) {
+                Ok(counted) => {
+                    tracker.spawn(serve_connection(Arc::clone(dispatch), counted, peer));
                 }
-                Err(error) => {
-                    // Usually no file descriptors: connections that close give some back.
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
+                Err(refused) => refuse(&refused),
+            },
+            Err(error) => {
+                // Usually no file descriptors: connections that close give some back.
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
     }
 }
 
+/// One connection too many from its address: told so if that needs no waiting, and closed.
+fn refuse(stream: &TcpStream) {
+    const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n\
+        Connection: close\r\nContent-Length: 84\r\n\r\n\
+        {\"success\":false,\"message\":\"Too many connections\",\"data\":null,\"error\":\"unavailable\"}";
+    let _ = stream.try_write(ANSWER);
+}
+
 /// One TCP connection: requests one after the other, until it closes, is upgraded, or the server stops.
 async fn serve_connection(dispatch: Arc<Dispatch>, stream: Counted<TcpStream>, peer: SocketAddr) {
-    let stopping = dispatch.stopping.clone();
+    let (stopping, killed) = (dispatch.stopping.clone(), dispatch.killed.clone());
     let service = service_fn(move |mut request| {
         request.extensions_mut().insert(peer);
         let dispatch = Arc::clone(&dispatch);
@@ -245,6 +301,7 @@ async fn serve_connection(dispatch: Arc<Dispatch>, stream: Counted<TcpStream>, p
                 }
                 return;
             }
+            () = killed.cancelled() => return,
             () = stopping.cancelled(), if !draining => {
                 draining = true;
                 connection.as_mut().graceful_shutdown();
@@ -270,35 +327,23 @@ fn compaction_policy(config: &Serve) -> store::CompactionPolicy {
     }
 }
 
-fn open_api(config: &Serve, chat: Service, access: Arc<Access>) -> Result<Api, Error> {
-    let storage = &config.storage;
-    Ok(Api {
-        chat,
-        access,
-        media: open_media(config)?,
-        private_media: storage.private_media,
-        admin_key: admin_key(config)?,
-        upload_slots: Semaphore::new(storage.max_uploads.into()),
-        upload_idle: Duration::from_secs(storage.upload_idle_timeout),
-    })
+/// Takes the address and does not listen yet: whoever connects while the store is opening is refused, not kept waiting.
+fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A restart must not wait for the connections of the one before to fade away.
+    socket.set_reuseaddr(true)?;
+    socket.set_nodelay(true)?;
+    socket.bind(address)?;
+    Ok(socket)
 }
 
 /// The listener, and the address with the port that was picked.
-fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
-    let bind = || -> io::Result<(TcpListener, SocketAddr)> {
-        let socket = match address {
-            SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4()?,
-            SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6()?,
-        };
-        // A restart must not wait for the connections of the one before to fade away.
-        socket.set_reuseaddr(true)?;
-        socket.set_nodelay(true)?;
-        socket.bind(address)?;
-        let listener = socket.listen(BACKLOG)?;
-        let address = listener.local_addr()?;
-        Ok((listener, address))
-    };
-    bind().map_err(|source| Error::Listen { address, source })
+fn listen(socket: TcpSocket) -> io::Result<(TcpListener, SocketAddr)> {
+    let address = socket.local_addr()?;
+    Ok((socket.listen(BACKLOG)?, address))
 }
 
 fn rules(config: &Serve) -> chat::Options {
@@ -319,6 +364,11 @@ fn rules(config: &Serve) -> chat::Options {
 }
 
 fn secrets(config: &Serve) -> Result<Vec<Secret>, Error> {
+    let data_dir = &config.storage.data_dir;
+    std::fs::create_dir_all(data_dir).map_err(|source| Error::DataDir {
+        path: data_dir.display().to_string(),
+        source,
+    })?;
     let tokens = &config.tokens;
     let strength = if tokens.allow_weak_secret || config.demo {
         Strength::WeakAllowed
@@ -361,41 +411,82 @@ fn verifier(config: &Serve, secrets: Vec<Secret>) -> Result<Verifier, Error> {
     Ok(verifier)
 }
 
-fn open_media(config: &Serve) -> Result<Arc<Media>, Error> {
+/// Opens the media directory and removes the files whose messages were deleted just before a crash.
+async fn open_media(config: &Serve, chat: &Service) -> Result<Arc<Media>, Error> {
     let storage = &config.storage;
     let path = storage
         .media_path
         .clone()
         .unwrap_or_else(|| storage.data_dir.join("media"));
-    let media = Media::open(&path, storage.max_file_size).map_err(|source| Error::Media {
+    let refused = |source| Error::Media {
         path: path.display().to_string(),
         source,
-    })?;
-    Ok(Arc::new(media))
+    };
+    let media = Arc::new(Media::open(&path, storage.max_file_size).map_err(refused)?);
+    let doomed = chat
+        .doomed_files()
+        .await
+        .map_err(|error| refused(io::Error::other(error)))?;
+    for name in doomed {
+        remove_doomed(chat, &media, name).await;
+    }
+    Ok(media)
 }
 
 fn engine_config(config: &Serve) -> engineio::Config {
     let protocol = &config.protocol;
+    let rate = |limit| if config.rules.no_rate_limit { 0 } else { limit };
     engineio::Config {
         path: "/socket.io".to_owned(),
         ping_interval: Duration::from_millis(protocol.ping_interval),
         ping_timeout: Duration::from_millis(protocol.ping_timeout),
         upgrade_timeout: Duration::from_millis(protocol.upgrade_timeout),
+        body_deadline: Duration::from_millis(protocol.body_timeout),
         max_payload: protocol.max_payload as usize,
         transports: Transports {
             polling: protocol.transports.contains(&TransportName::Polling),
             websocket: protocol.transports.contains(&TransportName::Websocket),
         },
         max_sessions: config.network.max_connections as usize,
+        max_sessions_per_address: protocol.max_sessions_per_address as usize,
+        max_unaccepted: protocol.max_unauthenticated as usize,
+        max_messages_per_second: rate(protocol.max_events_per_second),
+        max_bytes_per_second: rate(protocol.max_bytes_per_second),
+        max_packets_per_post: protocol.max_packets_per_post as usize,
+        max_fragments: protocol.max_fragments as usize,
+        max_outbound_packets: protocol.max_outbound_packets as usize,
+        max_outbound_bytes: protocol.max_outbound_bytes as usize,
         kept_headers: vec![hyper::header::AUTHORIZATION],
         shutdown_jitter: Duration::from_secs(1),
         ..engineio::Config::default()
     }
 }
 
+fn namespace(config: &Serve) -> Namespace {
+    let protocol = &config.protocol;
+    if protocol.recovery_window == 0 {
+        return Namespace::new(realtime::NAMESPACE);
+    }
+    let recovery = RecoveryConfig {
+        window: Duration::from_secs(protocol.recovery_window),
+        detection: Duration::from_millis(protocol.ping_interval + protocol.ping_timeout),
+        max_events: protocol.recovery_max_events as usize,
+        max_bytes: protocol.recovery_max_bytes as usize,
+        max_sockets: protocol.recovery_max_sockets as usize,
+        max_missed: protocol.recovery_max_missed as usize,
+    };
+    Namespace::with_recovery(realtime::NAMESPACE, recovery)
+}
+
 fn socketio_config(config: &Serve) -> socketio::Config {
+    let protocol = &config.protocol;
     socketio::Config {
-        connect_timeout: Duration::from_millis(config.protocol.connect_timeout),
-        ..socketio::Config::default()
+        connect_timeout: Duration::from_millis(protocol.connect_timeout),
+        attachment_timeout: Duration::from_millis(protocol.attachment_timeout),
+        max_attachments: protocol.max_attachments as usize,
+        max_attachment_bytes: protocol.max_payload as usize,
+        max_namespace_bytes: protocol.max_namespace_length as usize,
+        max_event_name_bytes: protocol.max_event_name_length as usize,
+        max_json_depth: protocol.max_json_depth as usize,
     }
 }

@@ -108,9 +108,9 @@ pub struct MessageView<'a> {
     read_by: &'a [UserId],
     status: &'static str,
     parent_message: Option<Box<MessageView<'a>>>,
-    /// Reactions are not offered yet; the seed's shape has the field.
+    /// Reactions are not offered yet; the documented shape has the field.
     reactions: [(); 0],
-    /// Editing is not offered yet; the seed's shape has the field.
+    /// Editing is not offered yet; the documented shape has the field.
     is_edited: bool,
     is_deleted: bool,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,6 +1,6 @@
 //! What the host application tells us: users and pets, one at a time or in batches. Only with an admin key.
 
-use hyper::body::Incoming;
+use super::body::RequestBody;
 use hyper::header::HeaderMap;
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Deserialize;
@@ -12,6 +12,7 @@ use crate::access::Refusal;
 use crate::chat::{self, Profile};
 use crate::id::{PetId, UserId};
 use crate::input::parse_id;
+use crate::model::Timestamp;
 use crate::pet_document;
 use crate::view;
 
@@ -69,7 +70,7 @@ impl Api {
     pub(super) async fn admin(
         &self,
         resource: Resource<'_>,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
     ) -> Result<Response<Body>, Failure> {
         self.check_admin(request.headers())?;
         let reads = request.method() != Method::PUT;
@@ -78,12 +79,14 @@ impl Api {
             Resource::Pet(id) if reads => self.show_pet(parse_id(id, "petId")?).await,
             Resource::User(id) => {
                 let id = parse_id(id, "userId")?;
-                self.upsert_user(&id, request::json(request).await?).await?;
+                self.upsert_user(&id, request::object(request).await?)
+                    .await?;
                 self.show_user(id).await
             }
             Resource::Pet(id) => {
                 let id: PetId = parse_id(id, "petId")?;
-                self.upsert_pet(&id, request::json(request).await?).await?;
+                self.upsert_pet(&id, request::object(request).await?)
+                    .await?;
                 self.show_pet(id).await
             }
             Resource::Users => {
@@ -134,7 +137,7 @@ impl Api {
 
     async fn user_row(&self, row: &Map<String, Value>) -> Result<(), Failure> {
         let input = UserInput::deserialize(row)
-            .map_err(|error| Failure::invalid_request(error.to_string()))?;
+            .map_err(|_| Failure::invalid_request("A field has the wrong type"))?;
         let id = input.id.as_deref().ok_or(chat::Error::InvalidId("_id"))?;
         self.upsert_user(&parse_id(id, "_id")?, input).await
     }
@@ -159,6 +162,7 @@ impl Api {
             name,
             email,
             picture: profile_picture,
+            said_at: Some(now()),
         };
         self.chat.put_user(profile).await?;
         Ok(())
@@ -178,8 +182,13 @@ impl Api {
     }
 }
 
-async fn rows(request: Request<Incoming>) -> Result<Vec<Map<String, Value>>, Failure> {
-    let rows: Vec<Map<String, Value>> = request::json_up_to(request, MAX_BATCH).await?;
+/// Now, in the seconds of tokens.
+fn now() -> u64 {
+    Timestamp::now().unix_seconds().into()
+}
+
+async fn rows(request: Request<RequestBody>) -> Result<Vec<Map<String, Value>>, Failure> {
+    let rows: Vec<Map<String, Value>> = request::array(request, MAX_BATCH).await?;
     if rows.len() > MAX_ROWS {
         return Err(Failure::invalid_request(
             "A batch may have at most 1000 rows",

@@ -1,6 +1,6 @@
 //! The routes about chats as a whole.
 
-use hyper::body::Incoming;
+use super::body::RequestBody;
 use hyper::{Request, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
@@ -42,9 +42,9 @@ impl Api {
     pub(super) async fn create_chat(
         &self,
         caller: &Caller,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
     ) -> Result<Response<Body>, Failure> {
-        let input: CreateInput = request::json(request).await?;
+        let input: CreateInput = request::object(request).await?;
         let (chat, is_new) = self.chat.open_chat(caller, input.into_request()?).await?;
         let (status, message) = if is_new {
             (StatusCode::CREATED, "Chat created successfully")
@@ -57,7 +57,7 @@ impl Api {
     pub(super) async fn my_chats(
         &self,
         caller: &Caller,
-        request: &Request<Incoming>,
+        request: &Request<RequestBody>,
     ) -> Result<Response<Body>, Failure> {
         let page = request::number(request, "page", 1)?;
         let limit = request::number(request, "limit", 20)?.min(MAX_PAGE);

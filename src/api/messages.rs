@@ -1,18 +1,19 @@
 //! The routes about messages.
 
-use hyper::body::Incoming;
+use super::body::RequestBody;
+use hyper::body::Body as _;
 use hyper::header::CONTENT_TYPE;
 use hyper::{Request, Response, StatusCode};
 use serde_json::json;
 
 use super::request::{self, MAX_PAGE};
 use super::response::{Body, succeeded};
-use super::uploads::{paced, remove_file};
+use super::uploads::with_idle_limit;
 use super::{Api, Failure};
-use crate::chat::{Caller, Error, History, Sent};
+use crate::chat::{Caller, Error, History, MAX_CLIENT_ID, Sent};
 use crate::id::ChatId;
 use crate::input::{SendInput, parse_id};
-use crate::media::multipart;
+use crate::media::{MediaError, multipart};
 use crate::view;
 
 impl Api {
@@ -20,7 +21,7 @@ impl Api {
         &self,
         caller: &Caller,
         chat: &str,
-        request: &Request<Incoming>,
+        request: &Request<RequestBody>,
     ) -> Result<Response<Body>, Failure> {
         let chat = parse_id(chat, "chatId")?;
         let limit = request::number(request, "limit", 50)?.min(MAX_PAGE);
@@ -46,11 +47,11 @@ impl Api {
         &self,
         caller: &Caller,
         chat: &str,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
     ) -> Result<Response<Body>, Failure> {
         let chat = parse_id(chat, "chatId")?;
-        let key = idempotency_key(&request);
-        let input: SendInput = request::json(request).await?;
+        let key = idempotency_key(&request)?;
+        let input: SendInput = request::object(request).await?;
         let sent = self
             .chat
             .send_message(caller, input.into_message(chat, key)?)
@@ -63,19 +64,21 @@ impl Api {
         &self,
         caller: &Caller,
         chat: &str,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
     ) -> Result<Response<Body>, Failure> {
         let chat: ChatId = parse_id(chat, "chatId")?;
         self.chat.check_may_send(&caller.user, chat).await?;
-        let key = idempotency_key(&request);
+        let key = idempotency_key(&request)?;
         let content_type = request.headers().get(CONTENT_TYPE).cloned();
         let content_type = content_type
             .as_ref()
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default();
-        let slot = self.upload_slots.try_acquire();
-        let _slot = slot.map_err(|_| Failure::unavailable("Too many uploads at once"))?;
-        let body = paced(request.into_body(), self.upload_idle);
+        let _slot = self.uploads.begin(&caller.user)?;
+        if request.body().size_hint().lower() > multipart::max_body(&self.media) {
+            return Err(MediaError::TooLarge.into());
+        }
+        let body = with_idle_limit(request.into_body(), self.upload_idle);
         let form = multipart::receive(content_type, body, &self.media).await?;
         let sent = self.send_received(caller.clone(), chat, form, key).await?;
         stored(&sent, "Media message sent successfully")
@@ -101,9 +104,7 @@ impl Api {
         message: &str,
     ) -> Result<Response<Body>, Failure> {
         let id = parse_id(message, "messageId")?;
-        if let Some(orphan) = self.chat.delete_message(caller, id).await? {
-            remove_file(&self.media, &orphan).await;
-        }
+        self.delete(caller.clone(), id).await?;
         succeeded(
             StatusCode::OK,
             "Message deleted successfully",
@@ -122,11 +123,15 @@ fn stored(sent: &Sent, message: &str) -> Result<Response<Body>, Failure> {
     succeeded(status, message, view::message(&sent.message))
 }
 
-fn idempotency_key(request: &Request<Incoming>) -> Option<String> {
-    request
-        .headers()
-        .get("idempotency-key")?
-        .to_str()
-        .ok()
-        .map(str::to_owned)
+/// A key that cannot be read is refused: its sender counts on it.
+fn idempotency_key(request: &Request<RequestBody>) -> Result<Option<String>, Failure> {
+    let Some(key) = request.headers().get("idempotency-key") else {
+        return Ok(None);
+    };
+    match key.to_str() {
+        Ok(key) if !key.is_empty() && key.len() <= MAX_CLIENT_ID => Ok(Some(key.to_owned())),
+        _ => Err(Failure::invalid_request(
+            "Idempotency-Key must be 1 to 64 ASCII characters",
+        )),
+    }
 }

@@ -1,6 +1,7 @@
 //! REST: parse, call the chat, answer. The whole surface is the one `match` in [`route`]; it cannot name the store.
 
 mod admin;
+mod body;
 mod chats;
 mod failure;
 mod messages;
@@ -8,19 +9,23 @@ mod request;
 mod response;
 mod uploads;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HeaderMap};
 use hyper::{Request, Response};
-use tokio::sync::Semaphore;
+use percent_encoding::percent_decode_str;
 
 pub use self::admin::AdminKey;
 use self::admin::Resource;
+use self::body::RequestBody;
 pub use self::failure::Failure;
 pub(crate) use self::response::full;
 pub use self::response::{Body, failed};
+pub use self::uploads::Uploads;
+pub(crate) use self::uploads::remove_doomed;
 use crate::access::{Access, Identity};
 use crate::auth::bearer;
 use crate::chat::{Caller, Service};
@@ -37,8 +42,8 @@ pub struct Api {
     pub media: Arc<Media>,
     /// Whether a file is only for the participants of its chat.
     pub private_media: bool,
-    /// Uploads that may still begin.
-    pub upload_slots: Semaphore,
+    /// Uploads under way.
+    pub uploads: Uploads,
     /// Opens the admin API.
     pub admin_key: Option<AdminKey>,
     /// How long an upload may stand still.
@@ -85,15 +90,16 @@ fn route<'p>(path: &[&'p str]) -> Option<(&'static str, Endpoint<'p>)> {
 impl Api {
     /// Answers a request to any path; an unknown one with the contract's 404.
     pub async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
-        match self.dispatch(request).await {
+        match self.dispatch(RequestBody::of(request)).await {
             Ok(response) => response,
             Err(failure) => failed(&failure),
         }
     }
 
-    async fn dispatch(&self, request: Request<Incoming>) -> Result<Response<Body>, Failure> {
+    async fn dispatch(&self, request: Request<RequestBody>) -> Result<Response<Body>, Failure> {
         let path = request.uri().path().to_owned();
-        let segments = segments(&path);
+        let segments = segments(&path).ok_or_else(Failure::not_found)?;
+        let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
         let (allow, endpoint) = route(&segments).ok_or_else(Failure::not_found)?;
         if !allow
             .split(", ")
@@ -131,14 +137,23 @@ impl Api {
     }
 }
 
+/// The bearer token; one that is no text is not missing but wrong, and verifies as such.
 fn token(headers: &HeaderMap) -> Option<&str> {
-    headers.get(AUTHORIZATION)?.to_str().ok().and_then(bearer)
+    bearer(
+        headers
+            .get(AUTHORIZATION)?
+            .to_str()
+            .unwrap_or("Bearer \u{fffd}"),
+    )
 }
 
-/// The parts of a path; one trailing slash is tolerated.
-fn segments(path: &str) -> Vec<&str> {
+/// The parts of a path, percent-decoded; one trailing slash is tolerated. `None` for what is no text.
+fn segments(path: &str) -> Option<Vec<Cow<'_, str>>> {
     let path = path.strip_suffix('/').unwrap_or(path);
-    path.split('/').skip(1).collect()
+    path.split('/')
+        .skip(1)
+        .map(|part| percent_decode_str(part).decode_utf8().ok())
+        .collect()
 }
 
 #[cfg(test)]
@@ -147,8 +162,11 @@ mod tests {
 
     #[test]
     fn paths_tolerate_one_trailing_slash() {
-        let parsed =
-            |path| route(&segments(path)).map(|(allow, endpoint)| format!("{allow} {endpoint:?}"));
+        let parsed = |path| {
+            let segments = segments(path).unwrap();
+            let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
+            route(&segments).map(|(allow, endpoint)| format!("{allow} {endpoint:?}"))
+        };
         assert_eq!(
             parsed("/api/chat/my-chats"),
             Some("GET, HEAD MyChats".to_owned())
@@ -167,6 +185,10 @@ mod tests {
             parsed("/api/chat/message/m"),
             Some("DELETE DeleteMessage(\"m\")".to_owned())
         );
+        let user = "GET, HEAD, PUT Admin(User(\"a@b\"))".to_owned();
+        assert_eq!(parsed("/api/admin/users/a%40b"), Some(user));
+        let user = "GET, HEAD, PUT Admin(User(\"a@b\"))".to_owned();
+        assert_eq!(parsed("/api/admin/users/a%40b"), Some(user));
         assert_eq!(parsed("/api/chat"), None);
         assert_eq!(parsed("/"), None);
     }

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use super::body::RequestBody;
+use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::Incoming;
 use hyper::header::CONTENT_TYPE;
 use hyper::{Request, StatusCode};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::Failure;
+use crate::input::WRONG_FIELD;
 
 /// Largest JSON body, in bytes.
 const MAX_BODY: usize = 256 * 1024;
@@ -17,41 +19,51 @@ const BODY_DEADLINE: Duration = Duration::from_secs(30);
 /// Largest page; more is clamped.
 pub(super) const MAX_PAGE: u64 = 100;
 
-/// Reads a JSON body of the usual size.
-pub(super) async fn json<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Failure> {
-    json_up_to(request, MAX_BODY).await
+/// Reads a body that is a JSON object.
+pub(super) async fn object<T: DeserializeOwned>(
+    request: Request<RequestBody>,
+) -> Result<T, Failure> {
+    let bytes = body(request, MAX_BODY).await?;
+    read(&bytes, b'{', "The request body must be a JSON object")
 }
 
-/// Reads a JSON body of at most `limit` bytes.
-pub(super) async fn json_up_to<T: DeserializeOwned>(
-    request: Request<Incoming>,
+/// Reads a body of at most `limit` bytes that is a JSON array.
+pub(super) async fn array<T: DeserializeOwned>(
+    request: Request<RequestBody>,
     limit: usize,
-) -> Result<T, Failure> {
+) -> Result<Vec<T>, Failure> {
+    let bytes = body(request, limit).await?;
+    read(&bytes, b'[', "The request body must be a JSON array")
+}
+
+async fn body(request: Request<RequestBody>, limit: usize) -> Result<Bytes, Failure> {
     check_content_type(&request)?;
     let body = Limited::new(request.into_body(), limit).collect();
-    let bytes = match tokio::time::timeout(BODY_DEADLINE, body).await {
-        Ok(Ok(body)) => body.to_bytes(),
+    match tokio::time::timeout(BODY_DEADLINE, body).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             let message = format!("The request body may have at most {limit} bytes");
-            return Err(Failure::new(
+            Err(Failure::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "body_too_large",
                 message,
-            ));
+            ))
         }
-        Ok(Err(_)) | Err(_) => {
-            return Err(Failure::invalid_request("The request body did not arrive"));
-        }
-    };
-    read_object(&bytes)
+        Ok(Err(_)) | Err(_) => Err(Failure::invalid_request("The request body did not arrive")),
+    }
 }
 
-fn read_object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
+/// Reads JSON that begins with `first`. Anything else would be read as the fields in their order, or be refused in the
+/// words of our types.
+fn read<T: DeserializeOwned>(
+    bytes: &[u8],
+    first: u8,
+    expected: &'static str,
+) -> Result<T, Failure> {
     let refused = |error: serde_json::Error| {
         if error.is_data() {
-            return Failure::invalid_request(format!(
-                "The request body is not of the expected form: {error}"
-            ));
+            tracing::debug!(%error, "a request body is not of the expected form");
+            return Failure::invalid_request(WRONG_FIELD);
         }
         Failure::new(
             StatusCode::BAD_REQUEST,
@@ -59,18 +71,15 @@ fn read_object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
             "The request body is not valid JSON",
         )
     };
-    // An array would be read as the fields in their order, and a refusal of anything else would name our types.
-    if bytes.trim_ascii_start().first() != Some(&b'{') {
+    if bytes.trim_ascii_start().first() != Some(&first) {
         serde_json::from_slice::<IgnoredAny>(bytes).map_err(refused)?;
-        return Err(Failure::invalid_request(
-            "The request body must be a JSON object",
-        ));
+        return Err(Failure::invalid_request(expected));
     }
     serde_json::from_slice(bytes).map_err(refused)
 }
 
 /// A body without a content type is taken as JSON; any other type is refused.
-fn check_content_type(request: &Request<Incoming>) -> Result<(), Failure> {
+fn check_content_type(request: &Request<RequestBody>) -> Result<(), Failure> {
     let Some(value) = request.headers().get(CONTENT_TYPE) else {
         return Ok(());
     };
@@ -93,7 +102,7 @@ fn check_content_type(request: &Request<Incoming>) -> Result<(), Failure> {
 }
 
 /// The value of a query parameter; the last one wins.
-pub(super) fn query(request: &Request<Incoming>, name: &str) -> Option<String> {
+pub(super) fn query(request: &Request<RequestBody>, name: &str) -> Option<String> {
     let query = request.uri().query()?.as_bytes();
     form_urlencoded::parse(query)
         .filter(|(key, _)| key == name)
@@ -103,7 +112,7 @@ pub(super) fn query(request: &Request<Incoming>, name: &str) -> Option<String> {
 
 /// A page number or a page size, at least 1.
 pub(super) fn number(
-    request: &Request<Incoming>,
+    request: &Request<RequestBody>,
     name: &'static str,
     default: u64,
 ) -> Result<u64, Failure> {

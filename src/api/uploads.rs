@@ -1,28 +1,84 @@
 //! Uploaded files: given out by name, stored with the message that shows them, removed with the last one.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::body::RequestBody;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use http_body_util::{BodyDataStream, BodyExt};
-use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode};
 
 use super::request;
 use super::response::Body;
 use super::{Api, Failure, token};
-use crate::chat::{Caller, Content, Error, NewMessage, Sent};
-use crate::id::ChatId;
+use crate::chat::{Caller, Content, Error, NewMessage, Sent, Service};
+use crate::id::{ChatId, MessageId, UserId};
 use crate::media::multipart::Form;
 use crate::media::{Kind, Media, MediaError, Stored};
 use crate::model::{Attachment, MessageKind};
+
+/// How many uploads there may be at once, in all and of one user.
+#[derive(Debug)]
+pub struct Uploads {
+    total: u16,
+    per_user: u16,
+    running: Mutex<HashMap<UserId, u16>>,
+}
+
+impl Uploads {
+    /// No uploads yet.
+    pub fn new(total: u16, per_user: u16) -> Self {
+        Self {
+            total,
+            per_user,
+            running: Mutex::default(),
+        }
+    }
+
+    /// A place for one more upload of `user`, given back when it is dropped.
+    pub(super) fn begin(&self, user: &UserId) -> Result<UploadSlot<'_>, Failure> {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let total: u16 = running.values().sum();
+        let own = running.get(user).copied().unwrap_or_default();
+        if total >= self.total || own >= self.per_user {
+            return Err(Failure::unavailable("Too many uploads at once"));
+        }
+        running.insert(user.clone(), own + 1);
+        Ok(UploadSlot {
+            uploads: self,
+            user: user.clone(),
+        })
+    }
+}
+
+/// The place of one upload.
+#[derive(Debug)]
+pub(super) struct UploadSlot<'a> {
+    uploads: &'a Uploads,
+    user: UserId,
+}
+
+impl Drop for UploadSlot<'_> {
+    fn drop(&mut self) {
+        let mut running = self
+            .uploads
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match running.get_mut(&self.user) {
+            Some(own) if *own > 1 => *own -= 1,
+            _ => drop(running.remove(&self.user)),
+        }
+    }
+}
 
 impl Api {
     /// The random name is the key, unless the operator wants a participant's token as well.
     pub(super) async fn serve_upload(
         &self,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
         name: &str,
     ) -> Result<Response<Body>, Failure> {
         if self.private_media {
@@ -49,8 +105,12 @@ impl Api {
     ) -> Result<Sent, Failure> {
         let (service, media) = (self.chat.clone(), Arc::clone(&self.media));
         let sending = tokio::spawn(async move {
-            let name = form.stored.name.clone();
-            let sent = match received(form) {
+            let Form { received, content } = form;
+            let name = received.stored().name.clone();
+            // Written down before the file has its name: a crash from here on leaves a file that the next start removes.
+            service.expect_file(name.clone()).await?;
+            let stored = received.place().await?;
+            let sent = match attachment(stored, content) {
                 Ok(content) => {
                     let new = NewMessage {
                         chat,
@@ -62,22 +122,50 @@ impl Api {
                 }
                 Err(error) => Err(error),
             };
-            if !sent.as_ref().is_ok_and(|sent| sent.is_new) {
-                remove_file(&media, &name).await;
+            match &sent {
+                // What became of the message is unknown: it may be there after a restart, and then it needs its file.
+                Ok(Sent { is_new: true, .. }) | Err(Error::Unavailable) => {}
+                Ok(_) | Err(_) => remove_doomed(&service, &media, name).await,
             }
-            sent
+            Ok::<_, Failure>(sent?)
         });
-        Ok(sending.await.map_err(|_| Failure::internal())??)
+        sending.await.map_err(|_| Failure::internal())?
+    }
+
+    /// Deletes a message and the file that only it showed. Goes on when the client goes away; what a crash leaves is removed at the
+    /// next start.
+    pub(super) async fn delete(&self, caller: Caller, id: MessageId) -> Result<(), Failure> {
+        let (service, media) = (self.chat.clone(), Arc::clone(&self.media));
+        let deleting = tokio::spawn(async move {
+            if let Some(file) = service.delete_message(&caller, id).await? {
+                remove_doomed(&service, &media, file).await;
+            }
+            Ok::<_, Error>(())
+        });
+        Ok(deleting.await.map_err(|_| Failure::internal())??)
     }
 }
 
-fn received(form: Form) -> Result<Content, Error> {
+/// Removes a file that no message shows. One that cannot be removed now is tried again at the next start.
+pub(crate) async fn remove_doomed(chat: &Service, media: &Media, name: String) {
+    let removed = media.remove(&name).await;
+    if let Err(error) = &removed {
+        tracing::warn!(%error, "a file that no message shows was not removed");
+        return;
+    }
+    if let Err(error) = chat.file_removed(name).await {
+        tracing::warn!(%error, "a removed file was not forgotten");
+    }
+}
+
+fn attachment(stored: Stored, caption: Option<String>) -> Result<Content, Error> {
     let Stored {
         name,
         mime,
         kind,
         size,
-    } = form.stored;
+        crc32,
+    } = stored;
     let kind = match kind {
         Kind::Image => MessageKind::Image,
         Kind::Video => MessageKind::Video,
@@ -86,22 +174,16 @@ fn received(form: Form) -> Result<Content, Error> {
         name,
         mime: mime.to_owned(),
         size,
+        crc32,
         width: None,
         height: None,
     };
-    Content::received(kind, form.content, file)
-}
-
-/// A file that cannot be removed now is an orphan, not a failure of the caller.
-pub(super) async fn remove_file(media: &Media, name: &str) {
-    if let Err(error) = media.remove(name).await {
-        tracing::warn!(%error, file = name, "a media file was not removed");
-    }
+    Content::received(kind, caption, file)
 }
 
 /// The pieces of a body as they come; one that stands still for `idle` has failed.
-pub(super) fn paced(
-    body: Incoming,
+pub(super) fn with_idle_limit(
+    body: RequestBody,
     idle: Duration,
 ) -> impl Stream<Item = Result<Bytes, Box<dyn std::error::Error + Send + Sync>>> {
     stream::unfold(Some(BodyDataStream::new(body)), move |body| async move {

@@ -44,7 +44,7 @@ fn with_header(header: &str) -> Result<Claims, AuthError> {
 fn a_token_of_the_host_is_accepted() {
     let payload = json!({
         "id": "64b0c1", "name": " Asha ", "email": "asha@example.com", "picture": "/p.jpg", "role": ["x"],
-        "exp": NOW + 60, "nbf": NOW, "aud": "app", "iss": "host", "sub": 7
+        "exp": NOW + 60, "nbf": NOW, "iat": NOW - 5, "aud": "app", "iss": "host", "sub": 7
     });
     let claims = verify(&token(&payload.to_string())).unwrap();
     assert_eq!(
@@ -54,6 +54,7 @@ fn a_token_of_the_host_is_accepted() {
             name: Some("Asha".into()),
             email: Some("asha@example.com".into()),
             profile_picture: Some("/p.jpg".into()),
+            issued_at: Some(NOW - 5),
             expires_at: Some(NOW + 60),
         }
     );

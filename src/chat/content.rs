@@ -46,7 +46,7 @@ impl Content {
             "Sent image"
         };
         let caption = caption
-            .filter(|text| !text.trim().is_empty())
+            .filter(|text| !text.trim_matches(is_blank).is_empty())
             .unwrap_or_else(|| default.to_owned());
         check_text(&caption)?;
         Ok(Self::Received(kind, caption, file))
@@ -66,13 +66,13 @@ impl Content {
     }
 
     /// Whether `stored` says the same, so that sending this again is a retry. A received file has a new name each time
-    /// and is compared by type and size.
+    /// and is compared by its bytes.
     pub(super) fn is_that_of(&self, stored: &Message) -> bool {
         let same_file = match (self, &stored.attachment) {
             (Self::Text(_), None) => true,
             (Self::Uploaded(_, _, name), Some(file)) => *name == file.name,
             (Self::Received(_, _, sent), Some(file)) => {
-                (sent.size, &sent.mime) == (file.size, &file.mime)
+                (sent.size, sent.crc32) == (file.size, file.crc32)
             }
             _ => false,
         };
@@ -81,11 +81,16 @@ impl Content {
 }
 
 fn check_text(text: &str) -> Result<(), Error> {
-    if text.trim().is_empty() {
+    if text.trim_matches(is_blank).is_empty() {
         return Err(Error::ContentEmpty);
     }
     if text.encode_utf16().count() > MAX_CONTENT {
         return Err(Error::ContentTooLong);
     }
     Ok(())
+}
+
+/// White space as JavaScript's `trim` sees it, which counts the byte order mark.
+fn is_blank(character: char) -> bool {
+    character.is_whitespace() || character == '\u{feff}'
 }

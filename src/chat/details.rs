@@ -178,6 +178,7 @@ pub(super) fn stub(id: &UserId) -> User {
         last_seen: None,
         banned: false,
         claims_digest: None,
+        told_at: None,
     }
 }
 

@@ -6,7 +6,12 @@ use crate::id::{PetId, UserId};
 use crate::model::{Pet, User};
 use crate::store::{Source, Tables};
 
-/// What a signed token says of its user.
+/// Longest name, e-mail address and picture, in bytes: they go into every message.
+const MAX_NAME: usize = 512;
+const MAX_EMAIL: usize = 320;
+const MAX_PICTURE: usize = 2048;
+
+/// What the host says of a user, in a signed token or by upsert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
     /// The host's id.
@@ -17,6 +22,8 @@ pub struct Profile {
     pub email: Option<String>,
     /// Avatar.
     pub picture: Option<String>,
+    /// When the host said so, in seconds since the epoch, if the token tells.
+    pub said_at: Option<u64>,
 }
 
 impl Profile {
@@ -34,6 +41,14 @@ impl Profile {
         Some(hasher.finalize())
     }
 
+    /// Without what is too long to keep.
+    fn bounded(mut self) -> Self {
+        self.name = self.name.filter(|name| name.len() <= MAX_NAME);
+        self.email = self.email.filter(|email| email.len() <= MAX_EMAIL);
+        self.picture = self.picture.filter(|picture| picture.len() <= MAX_PICTURE);
+        self
+    }
+
     fn applied_to(self, known: Option<User>) -> User {
         let digest = self.digest();
         let mut user = known.unwrap_or_else(|| stub(&self.id));
@@ -41,15 +56,17 @@ impl Profile {
         user.email = self.email.or(user.email);
         user.picture = self.picture.or(user.picture);
         user.claims_digest = digest.or(user.claims_digest);
+        user.told_at = self.said_at.max(user.told_at);
         user
     }
 }
 
 impl Service {
-    /// Lets the user of a verified token in. A token's profile creates or refreshes the user on its first use; after
-    /// that the host's upserts win.
+    /// Lets the user of a verified token in. A token's profile creates or refreshes the user on its first use, unless the
+    /// host has said something newer since.
     pub async fn admit(&self, profile: Profile) -> Result<User, Error> {
         let require_known = self.options.require_known_users;
+        let profile = profile.bounded();
         let wanted = profile.clone();
         let known = self
             .store
@@ -80,6 +97,11 @@ impl Service {
 
     /// Creates a user or replaces what the host says of one; presence and bans stay.
     pub async fn put_user(&self, profile: Profile) -> Result<User, Error> {
+        if profile != profile.clone().bounded() {
+            return Err(Error::InvalidRequest(
+                "name may have at most 512 bytes, email 320, profilePicture 2048",
+            ));
+        }
         self.store
             .write(move |tx| {
                 let known = tx.user(&profile.id)?;
@@ -136,7 +158,8 @@ fn settled<S: Source>(
         Some(user) if user.banned => Err(Error::CallerBanned),
         Some(user) => {
             let digest = profile.digest();
-            let tells_nothing_new = digest.is_none() || digest == user.claims_digest;
+            let is_older = profile.said_at.is_some() && profile.said_at < user.told_at;
+            let tells_nothing_new = digest.is_none() || digest == user.claims_digest || is_older;
             Ok(tells_nothing_new.then_some(user))
         }
         None if require_known => Err(Error::CallerUnknown),

@@ -12,7 +12,7 @@ use crate::model::{Attachment, Chat, Message, Timestamp, Upload};
 use crate::store::Transaction;
 
 /// Longest `clientMessageId` in characters.
-const MAX_CLIENT_ID: usize = 64;
+pub const MAX_CLIENT_ID: usize = 64;
 /// What stands in a deleted message.
 const DELETED: &str = "This message was deleted";
 
@@ -148,7 +148,32 @@ impl Service {
             .await
     }
 
-    /// The chat that the user may fetch this file from, for private media.
+    /// A file is about to get its name. Until a message shows it, it is one to be removed.
+    pub async fn expect_file(&self, name: String) -> Result<(), Error> {
+        self.store
+            .write(move |tx| {
+                tx.doom_file(&name);
+                Ok(())
+            })
+            .await
+    }
+
+    /// Files that no message shows and that are still to be removed: a crash came between.
+    pub async fn doomed_files(&self) -> Result<Vec<String>, Error> {
+        self.store.read(|tables| Ok(tables.doomed_files()?)).await
+    }
+
+    /// A file that was to be removed is gone.
+    pub async fn file_removed(&self, name: String) -> Result<(), Error> {
+        self.store
+            .write(move |tx| {
+                tx.forget_doomed(&name);
+                Ok(())
+            })
+            .await
+    }
+
+    /// Checks that the user takes part in the chat to which the file was uploaded, for private media.
     pub async fn check_may_fetch(&self, user: &UserId, file: &str) -> Result<(), Error> {
         let (user, file) = (user.clone(), file.to_owned());
         self.store
@@ -249,6 +274,7 @@ fn attach(
         }
     };
     tx.put_upload(&upload)?;
+    tx.forget_doomed(&upload.attachment.name);
     Ok(Some(upload.attachment))
 }
 
@@ -272,5 +298,6 @@ fn bury(tx: &mut Transaction<'_>, mut message: Message) -> Result<Option<String>
         return Ok(None);
     }
     tx.remove_upload(&upload.attachment.name);
+    tx.doom_file(&upload.attachment.name);
     Ok(Some(upload.attachment.name))
 }

@@ -29,7 +29,7 @@ pub use self::directory::Profile;
 pub use self::error::Error;
 pub use self::event::{Event, UnreadChange};
 pub use self::history::{History, HistoryPage, Pages};
-pub use self::messages::{NewMessage, Sent};
+pub use self::messages::{MAX_CLIENT_ID, NewMessage, Sent};
 pub use self::presence::Presence;
 use self::receipts::Receipts;
 use crate::id::UserId;

@@ -71,14 +71,12 @@ impl Service {
         }
     }
 
-    /// The user says `online`: refreshes `lastSeen` and tells the others again. Said too often it is taken note of and
-    /// changes nothing.
+    /// The user says `online`: refreshes `lastSeen` and tells the others again. Said too often it changes nothing.
     pub async fn say_online(&self, user: &UserId) {
-        if self.greeting.take(user, Instant::now()).is_err() {
-            return;
+        if self.greeting.take(user, Instant::now()).is_ok() {
+            self.touch(user).await;
+            self.tell_contacts(user).await;
         }
-        self.touch(user).await;
-        self.tell_contacts(user).await;
     }
 
     /// Writes `lastSeen`. A failure costs nothing but its freshness.

@@ -53,6 +53,7 @@ async fn fixture() -> Fixture {
             name: Some(user.to_owned()),
             email: None,
             picture: None,
+            said_at: None,
         };
         chat.put_user(profile).await.unwrap();
     }
@@ -555,6 +556,7 @@ async fn a_file_goes_with_the_last_message_that_shows_it() {
         name: "f.jpg".to_owned(),
         mime: "image/jpeg".to_owned(),
         size: 3,
+        crc32: 0,
         width: None,
         height: None,
     };
@@ -636,6 +638,29 @@ async fn pages_and_cursors_cover_the_history_once() {
 }
 
 #[tokio::test]
+async fn an_older_token_does_not_bring_an_older_name_back() {
+    let fixture = fixture().await;
+    let admit = async |name: &str, said_at| {
+        let profile = Profile {
+            id: id("new-user"),
+            name: Some(name.to_owned()),
+            email: None,
+            picture: None,
+            said_at: Some(said_at),
+        };
+        fixture.chat.admit(profile).await.unwrap().name
+    };
+    assert_eq!(admit("Asha", 100).await, "Asha");
+    assert_eq!(admit("Asha K", 200).await, "Asha K");
+    assert_eq!(
+        admit("Asha", 100).await,
+        "Asha K",
+        "on the phone that is still logged in"
+    );
+    assert_eq!(admit("Asha Kumari", 200).await, "Asha Kumari");
+}
+
+#[tokio::test]
 async fn a_token_s_profile_counts_once_and_then_the_host_s_word() {
     let fixture = fixture().await;
     let profile = |name: Option<&str>| Profile {
@@ -643,6 +668,7 @@ async fn a_token_s_profile_counts_once_and_then_the_host_s_word() {
         name: name.map(str::to_owned),
         email: None,
         picture: Some("/p.jpg".to_owned()),
+        said_at: None,
     };
     let bare = Profile {
         picture: None,

@@ -25,13 +25,10 @@ pub fn serve(config: &Serve) -> Result<()> {
 }
 
 async fn run(config: &Serve) -> Result<()> {
-    // Installed before anything slow: a signal while opening must not kill in the middle of a write.
     let (mut terminate, mut interrupt) = (
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
     );
-    let server = Server::open(config).await?;
-    banner::print(&server);
     let stop = async move {
         let name = tokio::select! {
             _ = terminate.recv() => "SIGTERM",
@@ -39,6 +36,13 @@ async fn run(config: &Serve) -> Result<()> {
         };
         tracing::info!(signal = name, "told to stop");
     };
+    let mut stop = std::pin::pin!(stop);
+    let server = tokio::select! {
+        server = Server::open(config) => server?,
+        // Nothing has been acknowledged yet, and an index that is half built is built anew.
+        () = stop.as_mut() => return Ok(()),
+    };
+    banner::print(&server);
     Ok(server.run(stop).await?)
 }
 

@@ -28,11 +28,13 @@ pub enum CloseReason {
     TokenExpired,
     /// A handler panicked while serving this session.
     HandlerPanicked,
+    /// Its client has come back over another session.
+    Superseded,
 }
 
 impl CloseReason {
     /// Every reason, in the order of their definition.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::ClientClosed,
         Self::TransportLost,
         Self::HeartbeatMissed,
@@ -44,6 +46,7 @@ impl CloseReason {
         Self::ServerShutdown,
         Self::TokenExpired,
         Self::HandlerPanicked,
+        Self::Superseded,
     ];
 
     /// A stable lower-case name, for logs and metric labels.
@@ -60,6 +63,7 @@ impl CloseReason {
             Self::ServerShutdown => "server_shutdown",
             Self::TokenExpired => "token_expired",
             Self::HandlerPanicked => "handler_panicked",
+            Self::Superseded => "superseded",
         }
     }
 

@@ -37,6 +37,19 @@ pub struct Config {
     pub body_deadline: Duration,
     /// Sessions at once. Default 100,000; past it a handshake gets 503.
     pub max_sessions: usize,
+    /// Sessions at once from one address, loopback excepted. Default 100,000, so no limit of its own; past it a handshake gets 503.
+    pub max_sessions_per_address: usize,
+    /// Sessions at once that the application has not [accepted](super::Session::accept). Default 100,000, so no limit of its own; past it
+    /// a new one takes the place of the oldest.
+    pub max_unaccepted: usize,
+    /// Time an unaccepted session may stay although others want its place. Default 3 s; while even the oldest is younger, a handshake
+    /// gets 503.
+    pub unaccepted_grace: Duration,
+    /// Messages per second from one client, on average; after a pause, two seconds' worth at once. Default 0, no limit; past it the
+    /// client is not read until it is due, and never closed for it.
+    pub max_messages_per_second: u32,
+    /// Bytes per second from one client, as above.
+    pub max_bytes_per_second: u32,
     /// Request headers of the handshake that [`Handshake::header`](super::Handshake::header) remembers. Default none: each
     /// costs memory for as long as the session lives.
     pub kept_headers: Vec<HeaderName>,
@@ -63,6 +76,11 @@ impl Default for Config {
             max_fragments: 1024,
             body_deadline: Duration::from_secs(10),
             max_sessions: 100_000,
+            max_sessions_per_address: 100_000,
+            max_unaccepted: 100_000,
+            unaccepted_grace: Duration::from_secs(3),
+            max_messages_per_second: 0,
+            max_bytes_per_second: 0,
             kept_headers: Vec::new(),
             farewell_timeout: Duration::from_secs(30),
             shutdown_jitter: Duration::ZERO,
@@ -104,14 +122,4 @@ pub enum Transport {
     Polling,
     /// One websocket.
     WebSocket,
-}
-
-impl Transport {
-    /// The name used in the `transport` query parameter.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Polling => "polling",
-            Self::WebSocket => "websocket",
-        }
-    }
 }

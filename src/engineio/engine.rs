@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Handler;
+use super::admission::{Admission, Full, Slot};
 use super::body::Body;
 use super::close::{CloseCounters, CloseReason};
 use super::config::{Config, Transport};
@@ -41,7 +41,7 @@ pub(super) struct Inner<H> {
     pub(super) config: Config,
     pub(super) handler: H,
     sessions: Mutex<HashMap<Sid, Arc<Shared>>>,
-    gauges: Arc<Gauges>,
+    admission: Arc<Admission>,
     pub(super) closes: CloseCounters,
     tasks: TaskTracker,
     pub(super) stopping: CancellationToken,
@@ -54,16 +54,18 @@ pub struct Counts {
     pub polling: usize,
     /// On a websocket.
     pub websocket: usize,
+    /// Of both, those the application has not accepted yet.
+    pub unaccepted: usize,
 }
 
 impl<H: Handler> Engine<H> {
     /// An engine that gives its sessions to `handler`. Must be used within a tokio runtime.
     pub fn new(config: Config, handler: H) -> Self {
         Self(Arc::new(Inner {
+            admission: Arc::new(Admission::new(&config)),
             config,
             handler,
             sessions: Mutex::default(),
-            gauges: Arc::default(),
             closes: CloseCounters::default(),
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
@@ -83,10 +85,7 @@ impl<H: Handler> Engine<H> {
 
     /// Sessions at the moment. One that has ended but still owes its client a last answer is not counted.
     pub fn sessions(&self) -> Counts {
-        Counts {
-            polling: self.0.gauges.polling.load(Ordering::Relaxed),
-            websocket: self.0.gauges.websocket.load(Ordering::Relaxed),
-        }
+        self.0.admission.counts()
     }
 
     /// How many sessions have ended, by reason.
@@ -95,7 +94,11 @@ impl<H: Handler> Engine<H> {
     }
 
     /// Answers a request that [`matches`](Self::matches). The peer's address is taken from a [`SocketAddr`] extension, if there is
-    /// one. For websockets, the connection must be served with upgrades enabled.
+    /// one.
+    ///
+    /// The connection must be served with upgrades enabled, and without half-closed reads (hyper's default): a client that hangs up must
+    /// cancel this future, because that is how a session learns that its poll is gone. Time limits on request heads are the caller's;
+    /// bodies have [`Config::body_deadline`].
     pub async fn handle(&self, mut request: Request<Incoming>) -> Response<Body> {
         let upgrade = hyper::upgrade::on(&mut request);
         let (parts, body) = request.into_parts();
@@ -138,7 +141,7 @@ impl<H: Handler> Engine<H> {
     }
 
     fn open_polling(&self, parts: &Parts, asked: &Asked) -> Result<Response<Body>, RequestError> {
-        let slot = self.0.reserve(Transport::Polling)?;
+        let slot = self.0.reserve(parts, Transport::Polling)?;
         let shared = self.0.create(parts, Transport::Polling)?;
         let open = Frame::open(&self.0.open_packet(&shared, Transport::Polling));
         self.0.enter(&shared);
@@ -154,7 +157,7 @@ impl<H: Handler> Engine<H> {
         upgrade: OnUpgrade,
     ) -> Result<Response<Body>, RequestError> {
         let response = websocket::accept(request::websocket_key(parts)?)?;
-        let slot = self.0.reserve(Transport::WebSocket)?;
+        let slot = self.0.reserve(parts, Transport::WebSocket)?;
         let shared = self.0.create(parts, Transport::WebSocket)?;
         let open = Frame::open(&self.0.open_packet(&shared, Transport::WebSocket));
         shared.lock().outbox.push_control(open);
@@ -224,12 +227,11 @@ impl<H> Inner<H> {
             &parts.headers,
             &self.config.kept_headers,
         );
-        Ok(Arc::new(Shared::new(
-            sid,
-            handshake,
-            transport,
-            &self.config,
-        )))
+        let shared = Arc::new(Shared::new(sid, handshake, transport, &self.config));
+        self.admission
+            .meet(&shared)
+            .map_err(|Full| RequestError::Unavailable)?;
+        Ok(shared)
     }
 
     fn enter(&self, shared: &Arc<Shared>) {
@@ -249,12 +251,13 @@ impl<H> Inner<H> {
         }
     }
 
-    fn reserve(&self, transport: Transport) -> Result<Slot, RequestError> {
-        let slot = Slot::new(Arc::clone(&self.gauges), transport);
-        if self.stopping.is_cancelled() || self.gauges.total() > self.config.max_sessions {
+    fn reserve(&self, parts: &Parts, transport: Transport) -> Result<Slot, RequestError> {
+        let peer = parts.extensions.get::<SocketAddr>().copied();
+        let slot = self.admission.reserve(transport, peer);
+        if self.stopping.is_cancelled() {
             return Err(RequestError::Unavailable);
         }
-        Ok(slot)
+        slot.map_err(|Full| RequestError::Unavailable)
     }
 
     fn open_packet(&self, shared: &Shared, transport: Transport) -> String {
@@ -272,62 +275,5 @@ impl<H> Inner<H> {
             config.ping_timeout.as_millis(),
             config.max_payload,
         )
-    }
-}
-
-#[derive(Debug, Default)]
-struct Gauges {
-    polling: AtomicUsize,
-    websocket: AtomicUsize,
-}
-
-impl Gauges {
-    fn of(&self, transport: Transport) -> &AtomicUsize {
-        match transport {
-            Transport::Polling => &self.polling,
-            Transport::WebSocket => &self.websocket,
-        }
-    }
-
-    fn total(&self) -> usize {
-        self.polling.load(Ordering::Relaxed) + self.websocket.load(Ordering::Relaxed)
-    }
-}
-
-/// A session's place in the counts, given back when it is dropped.
-#[derive(Debug)]
-pub(super) struct Slot {
-    gauges: Arc<Gauges>,
-    transport: Option<Transport>,
-}
-
-impl Slot {
-    fn new(gauges: Arc<Gauges>, transport: Transport) -> Self {
-        gauges.of(transport).fetch_add(1, Ordering::Relaxed);
-        Self {
-            gauges,
-            transport: Some(transport),
-        }
-    }
-
-    pub(super) fn move_to_websocket(&mut self) {
-        if let Some(transport) = self.transport.replace(Transport::WebSocket) {
-            self.gauges
-                .of(Transport::WebSocket)
-                .fetch_add(1, Ordering::Relaxed);
-            self.gauges.of(transport).fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-
-    pub(super) fn release(&mut self) {
-        if let Some(transport) = self.transport.take() {
-            self.gauges.of(transport).fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.release();
     }
 }

@@ -31,6 +31,15 @@ pub(super) enum Beat {
     Idle(Instant),
 }
 
+/// Whether a PING reaches the client when it is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Client {
+    /// On a websocket, or with a poll held.
+    Connected,
+    /// Between two polls.
+    Away,
+}
+
 impl Heartbeat {
     pub(super) fn new(now: Instant, interval: Duration, timeout: Duration) -> Self {
         Self {
@@ -41,21 +50,32 @@ impl Heartbeat {
         }
     }
 
-    /// What is due; a PING that is reported counts as sent when it was due.
-    pub(super) fn beat(&mut self, now: Instant) -> Beat {
-        match &self.awaiting {
-            Some(awaiting) if now >= awaiting.pong_due => Beat::Missed,
-            Some(awaiting) => Beat::Idle(awaiting.pong_due),
-            None if now >= self.ping_due + self.timeout => Beat::Missed,
-            None if now >= self.ping_due => {
-                self.awaiting = Some(Awaiting {
-                    pong_due: self.ping_due + self.timeout,
-                    extended: false,
-                });
-                Beat::Ping
-            }
-            None => Beat::Idle(self.ping_due),
+    /// What is due. For a client that is away, a PING counts as sent when it was due. For one that is connected it counts from now: if
+    /// it is late, that is the server's own lateness.
+    pub(super) fn beat(&mut self, now: Instant, client: Client) -> Beat {
+        if let Some(awaiting) = &self.awaiting {
+            return if now >= awaiting.pong_due {
+                Beat::Missed
+            } else {
+                Beat::Idle(awaiting.pong_due)
+            };
         }
+        if now < self.ping_due {
+            return Beat::Idle(self.ping_due);
+        }
+        let sent = match client {
+            Client::Connected => now,
+            Client::Away => self.ping_due,
+        };
+        let pong_due = sent + self.timeout;
+        if now >= pong_due {
+            return Beat::Missed;
+        }
+        self.awaiting = Some(Awaiting {
+            pong_due,
+            extended: false,
+        });
+        Beat::Ping
     }
 
     /// A PONG nobody asked for changes nothing.
@@ -113,27 +133,54 @@ mod tests {
     fn deadlines_do_not_drift_with_late_timers() {
         let start = Instant::now();
         let mut heartbeat = Heartbeat::new(start, INTERVAL, TIMEOUT);
-        assert_eq!(heartbeat.beat(at(start, 299)), Beat::Idle(at(start, 300)));
-        assert_eq!(heartbeat.beat(at(start, 320)), Beat::Ping);
-        assert_eq!(heartbeat.beat(at(start, 499)), Beat::Idle(at(start, 500)));
-        assert_eq!(heartbeat.beat(at(start, 500)), Beat::Missed);
+        assert_eq!(
+            heartbeat.beat(at(start, 299), Client::Away),
+            Beat::Idle(at(start, 300))
+        );
+        assert_eq!(heartbeat.beat(at(start, 320), Client::Away), Beat::Ping);
+        assert_eq!(
+            heartbeat.beat(at(start, 499), Client::Away),
+            Beat::Idle(at(start, 500))
+        );
+        assert_eq!(heartbeat.beat(at(start, 500), Client::Away), Beat::Missed);
     }
 
     #[test]
     fn a_timer_that_never_ran_still_misses_in_time() {
         let start = Instant::now();
         let mut heartbeat = Heartbeat::new(start, INTERVAL, TIMEOUT);
-        assert_eq!(heartbeat.beat(at(start, 500)), Beat::Missed);
+        assert_eq!(heartbeat.beat(at(start, 500), Client::Away), Beat::Missed);
+    }
+
+    #[test]
+    fn a_late_timer_is_not_held_against_a_client_that_listens() {
+        let start = Instant::now();
+        let mut heartbeat = Heartbeat::new(start, INTERVAL, TIMEOUT);
+        assert_eq!(
+            heartbeat.beat(at(start, 60_000), Client::Connected),
+            Beat::Ping
+        );
+        assert_eq!(
+            heartbeat.beat(at(start, 60_199), Client::Connected),
+            Beat::Idle(at(start, 60_200))
+        );
+        assert_eq!(
+            heartbeat.beat(at(start, 60_200), Client::Connected),
+            Beat::Missed
+        );
     }
 
     #[test]
     fn the_interval_starts_again_at_the_pong() {
         let start = Instant::now();
         let mut heartbeat = Heartbeat::new(start, INTERVAL, TIMEOUT);
-        assert_eq!(heartbeat.beat(at(start, 300)), Beat::Ping);
+        assert_eq!(heartbeat.beat(at(start, 300), Client::Away), Beat::Ping);
         heartbeat.pong(at(start, 350));
         heartbeat.pong(at(start, 400));
-        assert_eq!(heartbeat.beat(at(start, 400)), Beat::Idle(at(start, 650)));
+        assert_eq!(
+            heartbeat.beat(at(start, 400), Client::Away),
+            Beat::Idle(at(start, 650))
+        );
     }
 
     #[test]
@@ -141,30 +188,39 @@ mod tests {
         let start = Instant::now();
         let mut heartbeat = Heartbeat::new(start, INTERVAL, TIMEOUT);
         heartbeat.give_back(TIMEOUT);
-        assert_eq!(heartbeat.beat(at(start, 300)), Beat::Ping);
+        assert_eq!(heartbeat.beat(at(start, 300), Client::Away), Beat::Ping);
         heartbeat.give_back(Duration::from_millis(70));
-        assert_eq!(heartbeat.beat(at(start, 569)), Beat::Idle(at(start, 570)));
-        assert_eq!(heartbeat.beat(at(start, 570)), Beat::Missed);
+        assert_eq!(
+            heartbeat.beat(at(start, 569), Client::Away),
+            Beat::Idle(at(start, 570))
+        );
+        assert_eq!(heartbeat.beat(at(start, 570), Client::Away), Beat::Missed);
     }
 
     #[test]
     fn the_timeout_counts_from_the_delivery_of_a_late_ping() {
         let start = Instant::now();
         let mut heartbeat = Heartbeat::new(start, INTERVAL, TIMEOUT);
-        assert_eq!(heartbeat.beat(at(start, 300)), Beat::Ping);
+        assert_eq!(heartbeat.beat(at(start, 300), Client::Away), Beat::Ping);
         heartbeat.ping_delivered(at(start, 480));
-        assert_eq!(heartbeat.beat(at(start, 679)), Beat::Idle(at(start, 680)));
-        assert_eq!(heartbeat.beat(at(start, 680)), Beat::Missed);
+        assert_eq!(
+            heartbeat.beat(at(start, 679), Client::Away),
+            Beat::Idle(at(start, 680))
+        );
+        assert_eq!(heartbeat.beat(at(start, 680), Client::Away), Beat::Missed);
     }
 
     #[test]
     fn another_packet_extends_the_timeout_once() {
         let start = Instant::now();
         let mut heartbeat = Heartbeat::new(start, INTERVAL, TIMEOUT);
-        assert_eq!(heartbeat.beat(at(start, 300)), Beat::Ping);
+        assert_eq!(heartbeat.beat(at(start, 300), Client::Away), Beat::Ping);
         heartbeat.packet(at(start, 450));
         heartbeat.packet(at(start, 600));
-        assert_eq!(heartbeat.beat(at(start, 649)), Beat::Idle(at(start, 650)));
-        assert_eq!(heartbeat.beat(at(start, 650)), Beat::Missed);
+        assert_eq!(
+            heartbeat.beat(at(start, 649), Client::Away),
+            Beat::Idle(at(start, 650))
+        );
+        assert_eq!(heartbeat.beat(at(start, 650), Client::Away), Beat::Missed);
     }
 }

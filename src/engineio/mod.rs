@@ -7,6 +7,7 @@
 //!
 //! The layer does no CORS and no check of `Origin`: both are the caller's.
 
+mod admission;
 mod body;
 mod close;
 mod config;
@@ -16,6 +17,7 @@ mod fragments;
 mod handshake;
 mod heartbeat;
 mod outbox;
+mod pace;
 pub mod packet;
 pub mod payload;
 mod polling;

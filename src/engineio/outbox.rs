@@ -32,14 +32,16 @@ impl Outbox {
     /// Queues all frames or none, so that a packet and its attachments stay together.
     pub(super) fn push_all(&mut self, frames: &[Frame]) -> Result<(), Overflow> {
         let bytes: usize = frames.iter().map(Frame::len).sum();
-        if self.frames.len() + frames.len() > self.max_packets
-            || self.bytes + bytes > self.max_bytes
-        {
+        if !self.fits(frames.len(), bytes) {
             return Err(Overflow);
         }
         self.bytes += bytes;
         self.frames.extend(frames.iter().cloned());
         Ok(())
+    }
+
+    pub(super) fn fits(&self, frames: usize, bytes: usize) -> bool {
+        self.frames.len() + frames <= self.max_packets && self.bytes + bytes <= self.max_bytes
     }
 
     /// Queues one of the engine's own packets, which are few and must not be refused.

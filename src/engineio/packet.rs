@@ -23,6 +23,16 @@ pub enum Message {
     Binary(Bytes),
 }
 
+impl Message {
+    /// Bytes the client sent.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Binary(data) => data.len(),
+        }
+    }
+}
+
 /// A packet to a client, already encoded and shared: cloning costs a reference count, so one encoding serves every session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame(Encoded);
@@ -62,8 +72,16 @@ impl Frame {
         Self(Encoded::Text(format!("0{json}").into()))
     }
 
+    /// The text as it was encoded, its packet type included.
+    pub(crate) fn as_text(&self) -> Option<&str> {
+        match &self.0 {
+            Encoded::Text(text) => Some(text),
+            Encoded::Binary(_) => None,
+        }
+    }
+
     /// Bytes this frame weighs in a queue.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match &self.0 {
             Encoded::Text(text) => text.len(),
             Encoded::Binary(data) => data.len(),

@@ -104,6 +104,8 @@ async fn receive(shared: &Arc<Shared>, config: &Config, body: Incoming) -> Resul
     let Payload { packets, error } = payload::decode(&body, config.max_packets_per_post);
     drop(body);
     let (messages, last) = sort(shared, packets);
+    // After a PONG the next PING may be due before the PONG would have been.
+    shared.output.notify_one();
     if !messages.is_empty() {
         dispatch(shared, messages).await?;
     }

@@ -1,46 +1,11 @@
 //! Query strings: the last value of a name, percent-decoded. Pure.
 
-/// The last value of `name` in a raw query, or `None` if it does not occur. Invalid escapes and invalid UTF-8 are replaced.
+/// The last value of `name` in a raw query, or `None` if it does not occur. Invalid escapes stay, and invalid UTF-8 is replaced.
 pub(super) fn last_value(query: &str, name: &str) -> Option<String> {
-    query
-        .rsplit('&')
-        .find_map(|pair| {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decode(key) == name).then_some(value)
-        })
-        .map(decode)
-}
-
-fn decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, tail)) = rest.split_first() {
-        rest = tail;
-        let escaped = match (first, tail) {
-            (b'%', [high, low, after @ ..]) => hex(*high)
-                .zip(hex(*low))
-                .map(|(high, low)| (high << 4 | low, after)),
-            _ => None,
-        };
-        match escaped {
-            Some((byte, after)) => {
-                bytes.push(byte);
-                rest = after;
-            }
-            None if first == b'+' => bytes.push(b' '),
-            None => bytes.push(first),
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
-    }
+    form_urlencoded::parse(query.as_bytes())
+        .filter(|(key, _)| key == name)
+        .last()
+        .map(|(_, value)| value.into_owned())
 }
 
 #[cfg(test)]

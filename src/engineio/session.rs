@@ -33,6 +33,11 @@ impl Session {
         self.0.send(frames)
     }
 
+    /// Whether this many frames and bytes would be queued at the moment.
+    pub fn has_room_for(&self, frames: usize, bytes: usize) -> bool {
+        self.0.lock().outbox.fits(frames, bytes)
+    }
+
     /// Queues frames only if hardly anything is waiting already; otherwise drops them. True if they were queued.
     pub fn send_volatile(&self, frames: &[Frame]) -> bool {
         self.0.send_volatile(frames)
@@ -47,6 +52,11 @@ impl Session {
     /// Whether the session has ended.
     pub fn is_closed(&self) -> bool {
         self.0.is_closed()
+    }
+
+    /// The application knows who this is: the session no longer counts towards [`Config::max_unaccepted`](super::Config::max_unaccepted).
+    pub fn accept(&self) {
+        self.0.accept();
     }
 
     /// Ends the session as [`CloseReason::DeadlinePassed`] at that instant, or never. Replaces the deadline set before.
@@ -65,10 +75,5 @@ impl Session {
     pub fn wake(&self) {
         self.0.lock().woken = true;
         self.0.input.notify_one();
-    }
-
-    /// Whether both are handles of one session.
-    pub fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
     }
 }

@@ -8,10 +8,11 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
+use super::admission::Waiting;
 use super::close::CloseReason;
 use super::config::{Config, Transport};
 use super::handshake::{Handshake, Sid};
-use super::heartbeat::{Beat, Heartbeat};
+use super::heartbeat::{Beat, Client, Heartbeat};
 use super::outbox::Outbox;
 use super::packet::{Frame, Message};
 use super::websocket::WebSocket;
@@ -59,6 +60,8 @@ pub(super) struct State {
     /// Since when the application works on a message; until it is done no PONG is read.
     pub(super) dispatching: Option<Instant>,
     pub(super) upgrade: Upgrade,
+    /// The application has not accepted it yet.
+    pub(super) stranger: Option<Waiting>,
     ending: Option<Ending>,
     farewell_timeout: Duration,
 }
@@ -161,6 +164,7 @@ impl Shared {
                 requests: Requests::default(),
                 dispatching: None,
                 upgrade: Upgrade::None,
+                stranger: None,
                 ending: None,
                 farewell_timeout: config.farewell_timeout,
             }),
@@ -240,6 +244,13 @@ impl Shared {
 
     pub(super) fn is_closed(&self) -> bool {
         self.lock().ending.is_some()
+    }
+
+    /// The session is no stranger any more, or is not at all.
+    pub(super) fn accept(&self) {
+        let stranger = self.lock().stranger.take();
+        // Outside the lock: it takes another.
+        drop(stranger);
     }
 
     /// Returns once the session has ended.
@@ -382,10 +393,15 @@ impl State {
             self.end(CloseReason::DeadlinePassed, None);
             return Tick::Closed;
         }
-        let beat = match self.heartbeat.beat(now) {
+        let client = if self.requests.get || self.transport == Transport::WebSocket {
+            Client::Connected
+        } else {
+            Client::Away
+        };
+        let beat = match self.heartbeat.beat(now, client) {
             Beat::Ping => {
                 self.outbox.push_control(Frame::PING);
-                self.heartbeat.beat(now)
+                self.heartbeat.beat(now, client)
             }
             beat => beat,
         };

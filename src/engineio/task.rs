@@ -11,8 +11,10 @@ use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::{self, Error};
 
+use super::admission::Slot;
 use super::close::CloseReason;
-use super::engine::{Inner, Slot};
+use super::engine::Inner;
+use super::pace::Pace;
 use super::packet::{Message, Packet};
 use super::session::Session;
 use super::state::{Inbound, Input, Shared, Tick};
@@ -27,6 +29,12 @@ pub(super) struct Life<H: Handler> {
     session: Session,
     /// The client wants binary as base64 text, also on the websocket.
     base64: bool,
+}
+
+/// What is kept for the half that dispatches.
+struct Inward<S> {
+    state: S,
+    pace: Pace,
 }
 
 impl<H: Handler> Life<H> {
@@ -47,47 +55,51 @@ impl<H: Handler> Life<H> {
         let opened = catch_unwind(AssertUnwindSafe(|| {
             self.engine.handler.on_open(&self.session)
         }));
-        let Ok(mut state) = opened else {
+        let Ok(state) = opened else {
             self.shared().close(CloseReason::HandlerPanicked);
+            self.shared().accept();
             self.engine.closes.count(CloseReason::HandlerPanicked);
             self.farewell().await;
             return self.engine.leave(self.shared());
         };
+        let pace = Pace::new(&self.engine.config);
+        let mut inward = Inward { state, pace };
         let websocket = match websocket {
             Some(websocket) => Some(websocket),
-            None => self.poll_phase(&mut state).await,
+            None => self.poll_phase(&mut inward).await,
         };
         match websocket {
             Some(websocket) => {
                 slot.move_to_websocket();
-                self.websocket_phase(state, slot, *websocket).await;
+                self.websocket_phase(inward, slot, *websocket).await;
             }
-            None => self.end(state, slot).await,
+            None => self.end(inward.state, slot).await,
         }
         self.farewell().await;
         self.engine.leave(self.shared());
     }
 
     /// Dispatches POSTs until the session ends or moves to a websocket.
-    async fn poll_phase(&self, state: &mut H::State) -> Option<Box<WebSocket>> {
+    async fn poll_phase(&self, inward: &mut Inward<H::State>) -> Option<Box<WebSocket>> {
         tokio::select! {
-            moved = self.guarded(self.dispatch_posts(state)) => moved.flatten(),
+            moved = self.guarded(self.dispatch_posts(inward)) => moved.flatten(),
             never = keep_time(self.shared()) => match never {},
         }
     }
 
-    async fn dispatch_posts(&self, state: &mut H::State) -> Option<Box<WebSocket>> {
+    async fn dispatch_posts(&self, inward: &mut Inward<H::State>) -> Option<Box<WebSocket>> {
         loop {
             match self.shared().next_input().await {
                 Input::Closed => return None,
-                Input::Wake => self.wake(state).await,
+                Input::Wake => self.wake(&mut inward.state).await,
                 Input::Inbound(Inbound::Upgraded(websocket)) => return Some(websocket),
                 Input::Inbound(Inbound::Messages { messages, done }) => {
                     for message in messages {
+                        self.keep_pace(&mut inward.pace, message.len()).await;
                         if self.shared().is_closed() {
                             return None;
                         }
-                        self.dispatch(state, message).await;
+                        self.dispatch(&mut inward.state, message).await;
                     }
                     // Nobody is waiting if the client hung up.
                     let _ = done.send(());
@@ -96,12 +108,12 @@ impl<H: Handler> Life<H> {
         }
     }
 
-    async fn websocket_phase(&self, state: H::State, slot: Slot, websocket: WebSocket) {
+    async fn websocket_phase(&self, inward: Inward<H::State>, slot: Slot, websocket: WebSocket) {
         let (mut sink, mut stream) = websocket.split();
         let life = async {
-            let mut state = state;
-            self.guarded(self.read(&mut state, &mut stream)).await;
-            self.end(state, slot).await;
+            let mut inward = inward;
+            self.guarded(self.read(&mut inward, &mut stream)).await;
+            self.end(inward.state, slot).await;
         };
         tokio::join!(life, self.write(&mut sink));
         if let Ok(websocket) = sink.reunite(stream) {
@@ -109,13 +121,13 @@ impl<H: Handler> Life<H> {
         }
     }
 
-    async fn read(&self, state: &mut H::State, stream: &mut SplitStream<WebSocket>) {
+    async fn read(&self, inward: &mut Inward<H::State>, stream: &mut SplitStream<WebSocket>) {
         loop {
             let message = tokio::select! {
                 biased;
                 input = self.shared().next_input() => match input {
                     Input::Wake => {
-                        self.wake(state).await;
+                        self.wake(&mut inward.state).await;
                         continue;
                     }
                     // No POST is accepted on a websocket; one that slipped in would be refused by this drop.
@@ -124,7 +136,13 @@ impl<H: Handler> Life<H> {
                 },
                 message = stream.next() => message,
             };
-            if let Err(reason) = self.receive(state, message).await {
+            if let Some(Ok(message)) = &message {
+                self.keep_pace(&mut inward.pace, message.len()).await;
+                if self.shared().is_closed() {
+                    return;
+                }
+            }
+            if let Err(reason) = self.receive(&mut inward.state, message).await {
                 self.shared().close(reason);
                 return;
             }
@@ -160,13 +178,31 @@ impl<H: Handler> Life<H> {
         };
         match packet {
             Packet::Message(message) => self.dispatch(state, message).await,
-            Packet::Pong => self.shared().lock().heartbeat.pong(Instant::now()),
+            Packet::Pong => {
+                self.shared().lock().heartbeat.pong(Instant::now());
+                // The next PING may be due before the PONG would have been.
+                self.shared().output.notify_one();
+            }
             Packet::Upgrade | Packet::Ignored => {}
             Packet::Close => return Err(CloseReason::ClientClosed),
             // Only the server sends PINGs.
             Packet::Ping(_) => return Err(CloseReason::ParseError),
         }
         Ok(())
+    }
+
+    /// Waits until a message of that size is due. The client is not read meanwhile, and what that costs it is given back.
+    async fn keep_pace(&self, pace: &mut Pace, bytes: usize) {
+        let shared = self.shared();
+        let now = Instant::now();
+        if let Some(due) = pace.take(now, bytes) {
+            shared.dispatch_begins(now);
+            tokio::select! {
+                () = shared.closed() => {}
+                () = sleep_until(due) => {}
+            }
+            shared.dispatch_ends(Instant::now());
+        }
     }
 
     async fn dispatch(&self, state: &mut H::State, message: Message) {
@@ -239,6 +275,7 @@ impl<H: Handler> Life<H> {
         };
         let reason = reason.unwrap_or(CloseReason::TransportLost);
         drop(slot);
+        self.shared().accept();
         self.engine.closes.count(reason);
         if farewell.is_none() {
             self.engine.leave(self.shared());

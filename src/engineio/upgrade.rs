@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::OnUpgrade;
 use tokio::time::{Instant, timeout};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::config::{Config, Transport};
@@ -55,44 +56,43 @@ impl Attempt {
             return websocket::close(websocket, None).await;
         };
         let shared = Arc::clone(&probing.0);
-        let moved = tokio::select! {
+        let probed = tokio::select! {
             biased;
-            () = shared.closed() => false,
-            moved = timeout(config.upgrade_timeout, probe(&shared, &mut websocket)) => {
-                moved.unwrap_or(false)
+            () = shared.closed() => Err(None),
+            probed = timeout(config.upgrade_timeout, probe(&shared, &mut websocket)) => {
+                probed.unwrap_or(Err(None))
             }
         };
-        let refused = if moved {
-            hand_over(&shared, websocket).await
-        } else {
-            Some(websocket)
+        let refused = match probed {
+            Ok(()) => hand_over(&shared, websocket)
+                .await
+                .map(|websocket| (websocket, None)),
+            Err(code) => Some((websocket, code)),
         };
         drop(probing);
-        if let Some(websocket) = refused {
-            websocket::close(websocket, None).await;
+        if let Some((websocket, code)) = refused {
+            websocket::close(websocket, code).await;
         }
     }
 }
 
-/// True once the client has said UPGRADE.
-async fn probe(shared: &Shared, websocket: &mut WebSocket) -> bool {
-    while let Some(Ok(message)) = websocket.next().await {
-        match message {
+/// Returns once the client has said UPGRADE, or with the code of the close it gets instead.
+async fn probe(shared: &Shared, websocket: &mut WebSocket) -> Result<(), Option<CloseCode>> {
+    while let Some(message) = websocket.next().await {
+        match message.map_err(|error| websocket::close_code(&error))? {
             Message::Text(text) if text == "2probe" => {
                 shared.lock().upgrade = Upgrade::Probed;
                 // More than one poll may have to be released: the client can have opened another before it reads our answer.
                 shared.poll.notify_one();
                 let answer = Message::Text(Utf8Bytes::from_static("3probe"));
-                if websocket.send(answer).await.is_err() {
-                    return false;
-                }
+                websocket.send(answer).await.map_err(|_| None)?;
             }
-            Message::Text(text) if text == "5" => return true,
+            Message::Text(text) if text == "5" => return Ok(()),
             Message::Ping(_) | Message::Pong(_) => {}
-            _ => return false,
+            _ => return Err(None),
         }
     }
-    false
+    Err(None)
 }
 
 /// Gives the websocket to the session's task, behind the POST in flight. Gives it back if the session has ended.

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 pub use self::detect::{Kind, MediaType};
 pub use self::serve::MediaBody;
-pub use self::upload::{Stored, Upload};
+pub use self::upload::{Received, Stored, Upload};
 
 /// What a temporary file's name begins with; no finished file's does.
 const TEMPORARY_PREFIX: &str = ".upload-";

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use multer::{Constraints, Field, Multipart, SizeLimit};
 
-use super::{Media, MediaError, Stored, Upload};
+use super::{Media, MediaError, Received, Upload};
 
 /// The longest caption, in bytes; how many characters it may have is the chat's rule.
 pub const MAX_CONTENT: usize = 16 << 10;
@@ -29,8 +29,8 @@ const MAX_HOARD: usize = 32 << 10;
 /// What a form brought.
 #[derive(Debug)]
 pub struct Form {
-    /// The file, whole and synced. It is the caller's now: to be kept by a message, or removed.
-    pub stored: Stored,
+    /// The file, whole and synced, to be placed or dropped.
+    pub received: Received,
     /// The caption, if there was such a field.
     pub content: Option<String>,
 }
@@ -41,7 +41,7 @@ pub fn max_body(media: &Media) -> u64 {
     media.max_file_size() + fields as u64 + MAX_FRAMING
 }
 
-/// Reads a form to its end and stores its file. On any error, and when whoever waits gives up, nothing stays on the disk.
+/// Reads a form to its end and syncs its file. On any error, and when whoever waits gives up, nothing stays on the disk.
 pub async fn receive<S, E>(content_type: &str, body: S, media: &Media) -> Result<Form, MediaError>
 where
     S: Stream<Item = Result<Bytes, E>> + Send + 'static,
@@ -75,8 +75,8 @@ impl Reader {
         for _ in 0..MAX_FIELDS {
             let Some(mut field) = self.next_field().await? else {
                 let upload: Upload = upload.ok_or(MediaError::NoFile)?;
-                let stored = upload.finish().await?;
-                return Ok(Form { stored, content });
+                let received = upload.finish().await?;
+                return Ok(Form { received, content });
             };
             match field.name() {
                 Some("media") if upload.is_none() => {

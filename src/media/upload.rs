@@ -22,6 +22,8 @@ pub struct Stored {
     pub kind: Kind,
     /// In bytes.
     pub size: u64,
+    /// CRC-32 of its bytes: tells a retry from another file, and a damaged file from a whole one.
+    pub crc32: u32,
 }
 
 /// Dropped unfinished, it takes its file with it.
@@ -29,6 +31,7 @@ pub struct Stored {
 pub struct Upload {
     media: Media,
     size: u64,
+    checksum: crc32fast::Hasher,
     state: State,
 }
 
@@ -52,6 +55,7 @@ impl Upload {
         Self {
             media,
             size: 0,
+            checksum: crc32fast::Hasher::new(),
             state: State::Head(Vec::new()),
         }
     }
@@ -73,6 +77,7 @@ impl Upload {
 
     async fn take(&mut self, chunk: &[u8]) -> Result<(), MediaError> {
         self.size += chunk.len() as u64;
+        self.checksum.update(chunk);
         if self.size > self.media.max_file_size {
             return Err(MediaError::TooLarge);
         }
@@ -90,9 +95,15 @@ impl Upload {
         Ok(())
     }
 
-    /// Syncs the file and gives it its name. Whoever stops waiting for this future loses the file, not the space.
-    pub async fn finish(self) -> Result<Stored, MediaError> {
-        let Self { media, size, state } = self;
+    /// Syncs the file. It has its name now and is not there under it yet. Whoever stops waiting for this future, or drops what
+    /// it gives, loses the file, not the space.
+    pub async fn finish(self) -> Result<Received, MediaError> {
+        let Self {
+            media,
+            size,
+            checksum,
+            state,
+        } = self;
         let mut body = match state {
             State::Head(head) => begin_file(&media, &head).await?,
             State::Body(body) => body,
@@ -100,23 +111,52 @@ impl Upload {
         };
         // Reports the error of the last write, which the sync would not.
         body.file.flush().await?;
-        let file = body.file.into_std().await;
-        let media_type = body.media_type;
-        let name = media_type.file_name(unix_ms(), random()?);
-        let (mut path, to) = (body.path, media.directory.join(&name));
+        body.file.sync_all().await?;
+        let stored = Stored {
+            name: body.media_type.file_name(unix_ms(), random()?),
+            mime: body.media_type.mime(),
+            kind: body.media_type.kind(),
+            size,
+            crc32: checksum.finalize(),
+        };
+        Ok(Received {
+            media,
+            path: body.path,
+            stored,
+        })
+    }
+}
+
+/// A file that is whole and synced and not yet there under its name: time to write down that it is to come. Dropped, it
+/// takes its file with it.
+#[derive(Debug)]
+pub struct Received {
+    media: Media,
+    path: Disposable,
+    stored: Stored,
+}
+
+impl Received {
+    /// What it will be.
+    pub fn stored(&self) -> &Stored {
+        &self.stored
+    }
+
+    /// Gives the file its name, for good.
+    pub async fn place(self) -> Result<Stored, MediaError> {
+        let Self {
+            media,
+            mut path,
+            stored,
+        } = self;
+        let to = media.directory.join(&stored.name);
         let placed = tokio::task::spawn_blocking(move || {
-            file.sync_all()?;
             path.rename(to)?;
             media.sync_directory()?;
             Ok::<_, io::Error>(path)
         });
         placed.await.map_err(io::Error::other)??.keep();
-        Ok(Stored {
-            name,
-            mime: media_type.mime(),
-            kind: media_type.kind(),
-            size,
-        })
+        Ok(stored)
     }
 }
 
@@ -195,7 +235,7 @@ mod tests {
                 for chunk in bytes.chunks(chunk_size) {
                     upload.write(chunk).await.unwrap();
                 }
-                let stored = upload.finish().await.unwrap();
+                let stored = upload.finish().await.unwrap().place().await.unwrap();
                 assert_eq!(MediaType::of_name(&stored.name), Some(expected));
                 assert_eq!(
                     (stored.mime, stored.kind),
@@ -215,7 +255,7 @@ mod tests {
         let mut upload = media.begin();
         upload.write(SAMPLES[2].1).await.unwrap();
         assert_eq!(files(dir.path()), 0, "nothing before the type is known");
-        let stored = upload.finish().await.unwrap();
+        let stored = upload.finish().await.unwrap().place().await.unwrap();
         assert_eq!(stored.size, SAMPLES[2].1.len() as u64);
     }
 
@@ -250,7 +290,10 @@ mod tests {
         assert_eq!(files(dir.path()), 0);
         let mut upload = media.begin();
         upload.write(&whole).await.unwrap();
-        assert_eq!(upload.finish().await.unwrap().size, 3000);
+        assert_eq!(
+            upload.finish().await.unwrap().place().await.unwrap().size,
+            3000
+        );
     }
 
     #[tokio::test]

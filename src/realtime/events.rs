@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::{Connected, rooms};
 use crate::chat::{Error, Service};
 use crate::id::{ChatId, MessageId};
-use crate::input::{SendInput, parse_id};
+use crate::input::{SendInput, WRONG_FIELD, parse_id};
 use crate::socketio::{Event, Socket};
 use crate::view::{self, MessageView};
 
@@ -193,7 +193,7 @@ async fn send(chat: &Service, socket: &Socket, state: &Connected, event: &Event)
 }
 
 fn read<T: for<'de> Deserialize<'de>>(event: &Event) -> Result<T, Error> {
-    let wrong = Error::InvalidRequest("The payload is not of the expected form");
+    let wrong = Error::InvalidRequest(WRONG_FIELD);
     // An array would be read as the fields in their order.
     if event.args().starts_with('[') {
         return Err(wrong);

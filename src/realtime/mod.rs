@@ -19,7 +19,8 @@ use self::typing::Typing;
 use crate::access::{Access, Identity};
 use crate::auth::bearer;
 use crate::chat::{Caller, Service};
-use crate::socketio::{ConnectError, DisconnectReason, Event, Handler, Socket};
+use crate::id::{ChatId, UserId};
+use crate::socketio::{ConnectError, DisconnectReason, Event, Handler, Handshake, Socket};
 
 /// The one namespace.
 pub const NAMESPACE: &str = "/";
@@ -44,6 +45,20 @@ struct Auth {
     token: Option<String>,
 }
 
+/// What a receipt needs of a message that was emitted.
+#[derive(Deserialize)]
+struct HandedOver {
+    chat: ChatId,
+    seq: u64,
+    sender: Sender,
+}
+
+#[derive(Deserialize)]
+struct Sender {
+    #[serde(rename = "_id")]
+    id: UserId,
+}
+
 impl Realtime {
     /// Events go to `chat`; `access` decides who connects.
     pub fn new(chat: Service, access: Arc<Access>) -> Self {
@@ -52,13 +67,12 @@ impl Realtime {
 
     async fn identify(
         &self,
-        socket: &Socket,
+        handshake: &Handshake,
         auth: Option<&RawValue>,
     ) -> Result<Identity, ConnectError> {
         let auth: Option<Auth> = auth.and_then(|auth| serde_json::from_str(auth.get()).ok());
         let given = auth.and_then(|auth| auth.token);
-        let header = socket
-            .handshake()
+        let header = handshake
             .header(&AUTHORIZATION)
             .and_then(|value| value.to_str().ok());
         let token = match &given {
@@ -88,10 +102,11 @@ impl Handler for Realtime {
             user,
             name,
             expires_at,
-        } = self.identify(socket, auth).await?;
+        } = self.identify(socket.handshake(), auth).await?;
         if let Some(expires_at) = expires_at {
             socket.expire_at(Instant::now().checked_add(until(expires_at)));
         }
+        socket.recoverable_by(user.as_str());
         socket.join(&rooms::of_user(&user));
         self.chat.socket_connected(&user).await;
         tracing::info!(socket = %socket.id(), user = %user, name = ?name, "socket connected");
@@ -103,6 +118,28 @@ impl Handler for Realtime {
         })
     }
 
+    /// A token is judged at every return: it may have ended, and its user may be another.
+    async fn on_recover(&self, handshake: &Handshake, auth: Option<&RawValue>, key: &str) -> bool {
+        let identity = self.identify(handshake, auth).await;
+        identity.is_ok_and(|identity| identity.user.as_str() == key)
+    }
+
+    /// The messages among what it missed have been handed over now.
+    fn on_recovered(&self, _: &Socket, state: &Connected, missed: &[Event]) {
+        let user = &state.caller.user;
+        for event in missed {
+            let message = match event.name() {
+                "newMessage" => event.first::<HandedOver>(),
+                _ => continue,
+            };
+            if let Ok(Some(message)) = message
+                && message.sender.id != *user
+            {
+                self.chat.handed_over(message.chat, user, message.seq);
+            }
+        }
+    }
+
     async fn on_event(&self, socket: &Socket, state: &Connected, event: Event) {
         events::handle(&self.chat, socket, state, &event).await;
     }
@@ -110,14 +147,22 @@ impl Handler for Realtime {
     async fn on_disconnect(&self, socket: &Socket, state: Connected, reason: DisconnectReason) {
         let user = &state.caller.user;
         tracing::info!(
-            socket = %socket.id(), user = %user, name = ?state.name, reason = reason.as_str(), "socket disconnected"
+            socket = %socket.id(), user = %user, name = ?state.name, reason = cause(reason), "socket disconnected"
         );
         state.typing.stop_all(&self.chat, user);
         self.chat.socket_disconnected(user).await;
     }
 }
 
-/// How long a token still lives. A socket ends with its token, not with the leeway that its check was granted.
+/// The reason as the server names it: clients are told less.
+fn cause(reason: DisconnectReason) -> &'static str {
+    match reason {
+        DisconnectReason::SessionClosed(close) => close.as_str(),
+        left => left.as_str(),
+    }
+}
+
+/// How long a token is still accepted: a socket that comes back after that is refused at once.
 fn until(expires_at: u64) -> Duration {
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)

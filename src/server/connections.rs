@@ -1,5 +1,5 @@
-//! How many TCP connections there may be, in all and from one address. A connection is counted for as long as its stream
-//! lives, whoever holds it: an upgraded one leaves hyper and stays counted.
+//! How many TCP connections there may be, in all and from one address, and how long one may refuse to take what is written
+//! to it. Both hold for as long as the stream lives, whoever holds it: an upgraded one leaves hyper and stays counted.
 
 use std::collections::HashMap;
 use std::io;
@@ -7,23 +7,27 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Sleep;
 
 /// The counts and their limits.
 #[derive(Debug)]
 pub(super) struct Connections {
     free: Arc<Semaphore>,
     per_address: usize,
+    write_timeout: Duration,
     addresses: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
 impl Connections {
-    pub(super) fn new(total: u32, per_address: u32) -> Self {
+    pub(super) fn new(total: u32, per_address: u32, write_timeout: Duration) -> Self {
         Self {
             free: Arc::new(Semaphore::new(total as usize)),
             per_address: per_address as usize,
+            write_timeout,
             addresses: Arc::default(),
         }
     }
@@ -33,14 +37,14 @@ impl Connections {
         Arc::clone(&self.free).acquire_owned().await.ok()
     }
 
-    /// Counts a connection; `None` when its address has too many, and the stream is closed. Loopback is a proxy, a test
+    /// Counts a connection; gives the stream back when its address has too many. Loopback is a proxy, a test
     /// or this machine's owner and has no limit of its own.
     pub(super) fn count<S>(
         &self,
         stream: S,
         peer: SocketAddr,
         permit: Option<OwnedSemaphorePermit>,
-    ) -> Option<Counted<S>> {
+    ) -> Result<Counted<S>, S> {
         let address = peer.ip().to_canonical();
         if !address.is_loopback() {
             let mut addresses = self
@@ -49,8 +53,8 @@ impl Connections {
                 .unwrap_or_else(PoisonError::into_inner);
             let count = addresses.entry(address).or_default();
             if *count >= self.per_address {
-                tracing::warn!(%address, "too many connections from one address");
-                return None;
+                tracing::debug!(%address, "too many connections from one address");
+                return Err(stream);
             }
             *count += 1;
         }
@@ -59,8 +63,10 @@ impl Connections {
             addresses: Arc::clone(&self.addresses),
             _permit: permit,
         };
-        Some(Counted {
+        Ok(Counted {
             stream,
+            write_timeout: self.write_timeout,
+            stalled: None,
             _place: place,
         })
     }
@@ -93,7 +99,32 @@ impl Drop for Place {
 #[derive(Debug)]
 pub(super) struct Counted<S> {
     stream: S,
+    write_timeout: Duration,
+    /// Runs while a write waits; an idle connection has none.
+    stalled: Option<Pin<Box<Sleep>>>,
     _place: Place,
+}
+
+impl<S> Counted<S> {
+    /// Passes a write's outcome on, unless it has waited for too long.
+    fn in_time<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        outcome: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if outcome.is_ready() {
+            self.stalled = None;
+            return outcome;
+        }
+        let timeout = self.write_timeout;
+        let stalled = self
+            .stalled
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+        match stalled.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
@@ -112,11 +143,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let outcome = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.in_time(cx, outcome)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let outcome = Pin::new(&mut self.stream).poll_flush(cx);
+        self.in_time(cx, outcome)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -128,7 +161,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.in_time(cx, outcome)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -138,31 +172,44 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt;
+
     use super::*;
 
     #[tokio::test]
     async fn one_address_cannot_take_all_and_gives_back_what_it_had() {
-        let connections = Connections::new(10, 2);
+        let connections = Connections::new(10, 2, Duration::MAX);
         let peer: SocketAddr = "203.0.113.7:1".parse().unwrap();
         let other: SocketAddr = "203.0.113.8:1".parse().unwrap();
         let count = async |peer| connections.count((), peer, connections.permit().await);
         let first = count(peer).await.unwrap();
         let _second = count(peer).await.unwrap();
-        assert!(count(peer).await.is_none());
+        assert!(count(peer).await.is_err());
         let _other = count(other).await.unwrap();
         assert_eq!(connections.free.available_permits(), 7);
         drop(first);
-        assert!(count(peer).await.is_some());
+        assert!(count(peer).await.is_ok());
     }
 
     #[tokio::test]
     async fn loopback_has_no_limit_of_its_own() {
-        let connections = Connections::new(10, 1);
+        let connections = Connections::new(10, 1, Duration::MAX);
         for peer in ["127.0.0.1:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
             let peer: SocketAddr = peer.parse().unwrap();
             let held: Vec<_> = (0..3).map(|_| connections.count((), peer, None)).collect();
-            assert!(held.iter().all(Option::is_some));
+            assert!(held.iter().all(Result::is_ok));
         }
         assert!(connections.addresses.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_never_reads_is_given_up() {
+        let connections = Connections::new(10, 1, Duration::from_millis(1));
+        let (ours, _theirs) = tokio::io::duplex(8);
+        let mut counted = connections
+            .count(ours, "127.0.0.1:1".parse().unwrap(), None)
+            .unwrap();
+        let refused = counted.write_all(b"more than it takes").await.unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::TimedOut);
     }
 }

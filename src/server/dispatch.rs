@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use hyper::header::{
     CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, UPGRADE, X_CONTENT_TYPE_OPTIONS,
 };
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +20,7 @@ use crate::cors::Cors;
 use crate::engineio::Engine;
 use crate::realtime::Realtime;
 use crate::socketio::SocketIo;
+use crate::view;
 use crate::web::Demo;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -32,14 +33,17 @@ pub(super) struct Dispatch {
     pub(super) cors: Cors,
     pub(super) demo: Option<Demo>,
     pub(super) chat: Service,
+    /// The server stops: finish what is under way.
     pub(super) stopping: CancellationToken,
+    /// The time to finish is over.
+    pub(super) killed: CancellationToken,
     pub(super) started: Instant,
 }
 
 impl Dispatch {
     /// Answers one request; never fails, and a panic in a handler is an answer too.
     pub(super) async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
-        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let (method, path) = (request.method().clone(), loggable(request.uri().path()));
         let began = Instant::now();
         let cors = self.cors.headers(request.headers());
         let answer = AssertUnwindSafe(self.route(request)).catch_unwind().await;
@@ -56,7 +60,7 @@ impl Dispatch {
             .entry(X_CONTENT_TYPE_OPTIONS)
             .or_insert(HeaderValue::from_static("nosniff"));
         let status = response.status().as_u16();
-        tracing::debug!(%method, %path, status, request = id, took = ?began.elapsed(), "request");
+        tracing::debug!(%method, ?path, status, request = id, took = ?began.elapsed(), "request");
         response
     }
 
@@ -73,8 +77,11 @@ impl Dispatch {
         if self.engine.matches(path) {
             return self.socket(request).await;
         }
-        if path == "/health" {
-            return self.health();
+        if matches!(path, "/health" | "/health/") {
+            return match *request.method() {
+                Method::GET | Method::HEAD => self.health(),
+                _ => api::failed(&Failure::method_not_allowed("GET, HEAD")),
+            };
         }
         if self.stopping.is_cancelled() {
             return closing(api::failed(&Failure::unavailable("The server is stopping")));
@@ -122,6 +129,14 @@ impl Dispatch {
             .headers_mut()
             .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
+    }
+}
+
+/// A file's name is the key to it and stays out of the log.
+fn loggable(path: &str) -> String {
+    match path.strip_prefix(view::MEDIA_PATH) {
+        Some(_) => format!("{}…", view::MEDIA_PATH),
+        None => path.to_owned(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::chat::Service;
@@ -22,7 +22,7 @@ const COMPACT_AGAIN: Duration = Duration::from_mins(10);
 pub(super) struct Background {
     store: Store,
     writer: WriterThread,
-    tasks: Vec<JoinHandle<()>>,
+    tasks: JoinSet<()>,
 }
 
 impl Background {
@@ -33,11 +33,10 @@ impl Background {
         policy: CompactionPolicy,
         delivery: impl Future<Output = ()> + Send + 'static,
     ) -> Self {
-        let tasks = vec![
-            tokio::spawn(delivery),
-            tokio::spawn(async move { chat.store_receipts().await }),
-            tokio::spawn(maintain(store.clone(), policy)),
-        ];
+        let mut tasks = JoinSet::new();
+        tasks.spawn(delivery);
+        tasks.spawn(async move { chat.store_receipts().await });
+        tasks.spawn(maintain(store.clone(), policy));
         Self {
             store,
             writer,
@@ -45,21 +44,18 @@ impl Background {
         }
     }
 
-    /// Resolves with the reason when the store has failed.
-    pub(super) async fn store_failed(&self) -> String {
-        self.store.failed().await
+    /// Resolves with the reason when the store has failed or one of the tasks, which are to run for ever, has ended.
+    pub(super) async fn failed(&mut self) -> String {
+        tokio::select! {
+            why = self.store.failed() => why,
+            _ = self.tasks.join_next() => "a background task ended".to_owned(),
+        }
     }
 
     /// Ends the tasks, syncs the index so that the next start has nothing to replay, and waits for the writer.
-    pub(super) async fn stop(self) {
+    pub(super) async fn stop(mut self) {
         self.store.call_off_compaction();
-        for task in &self.tasks {
-            task.abort();
-        }
-        for task in self.tasks {
-            // An aborted task answers with an error; what matters is that it has let go of the store.
-            let _ = task.await;
-        }
+        self.tasks.shutdown().await;
         let (store, writer) = (self.store, self.writer);
         let stopped = tokio::task::spawn_blocking(move || {
             if store.is_healthy() {

@@ -9,7 +9,8 @@ pub struct Config {
     pub connect_timeout: Duration,
     /// Time a client has to send all attachments of a packet. Default 10 s.
     pub attachment_timeout: Duration,
-    /// Attachments of one packet. Default 10, which is also what the reference clients accept.
+    /// Attachments of one packet. Default 10, which is also what the reference clients accept; 0 for an application that takes none, so that
+    /// not one is ever buffered.
     pub max_attachments: usize,
     /// Bytes in all attachments of one packet. Default 10,000,000.
     pub max_attachment_bytes: usize,

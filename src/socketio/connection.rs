@@ -71,19 +71,19 @@ impl<S> Connection<S> {
         }
     }
 
-    pub(super) fn join(&mut self, occupant: Occupant<S>) {
+    pub(super) fn join(&mut self, occupant: Occupant<S>) -> &Occupant<S> {
         let namespace = occupant.socket.namespace().clone();
-        match self
-            .seats
-            .iter_mut()
-            .find(|seat| seat.namespace.name() == namespace.name())
-        {
-            Some(seat) => seat.occupant = Some(occupant),
-            None => self.seats.push(Seat {
+        let known = self.seats.iter();
+        let at = known
+            .take_while(|seat| seat.namespace.name() != namespace.name())
+            .count();
+        if at == self.seats.len() {
+            self.seats.push(Seat {
                 namespace,
-                occupant: Some(occupant),
-            }),
+                occupant: None,
+            });
         }
+        self.seats[at].occupant.insert(occupant)
     }
 
     pub(super) fn leave(&mut self, namespace: &str) -> Option<Occupant<S>> {

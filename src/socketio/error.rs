@@ -42,23 +42,12 @@ pub enum DisconnectReason {
 }
 
 impl DisconnectReason {
-    /// The reason in the words of the reference server.
+    /// A stable lower-case name, for logs; of a session's end, that of its [`CloseReason`].
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::ClientDisconnected => "client namespace disconnect",
-            Self::ServerDisconnected => "server namespace disconnect",
-            Self::SessionClosed(reason) => match reason {
-                CloseReason::HeartbeatMissed => "ping timeout",
-                CloseReason::ParseError => "parse error",
-                CloseReason::ServerShutdown => "server shutting down",
-                CloseReason::ServerClosed
-                | CloseReason::TokenExpired
-                | CloseReason::SlowConsumer
-                | CloseReason::DeadlinePassed
-                | CloseReason::HandlerPanicked => "forced server close",
-                CloseReason::OverlappingRequests => "transport error",
-                _ => "transport close",
-            },
+            Self::ClientDisconnected => "client_disconnected",
+            Self::ServerDisconnected => "server_disconnected",
+            Self::SessionClosed(reason) => reason.as_str(),
         }
     }
 }

@@ -11,8 +11,9 @@ use super::config::Config;
 use super::connection::{Connection, Membership, Occupant, Partial};
 use super::error::{ConnectError, DisconnectReason};
 use super::json;
-use super::namespace::Io;
+use super::namespace::{Io, Keep, Namespace};
 use super::packet::{Kind, Packet};
+use super::recovery::{Claim, Lost, is_recoverable};
 use super::socket::Socket;
 use super::{Event, Handler};
 use crate::engineio::{self, CloseReason, Frame, Message, Session};
@@ -98,19 +99,68 @@ impl<H: Handler> SocketIo<H> {
             );
             return Ok(());
         };
-        let socket = Socket::new(namespace.clone(), session.clone()).map_err(|_| Violation)?;
+        let recovered = self.recover(session, namespace, auth.as_deref()).await;
+        let socket = match &recovered {
+            Some((_, lost)) => Socket::again(lost, namespace.clone(), session.clone()),
+            None => Socket::new(namespace.clone(), session.clone()).map_err(|_| Violation)?,
+        };
         let joining = Joining::new(&socket);
         match self.handler.on_connect(&socket, auth.as_deref()).await {
             Ok(state) => {
                 joining.succeeded();
                 session.set_deadline(None);
-                socket.connected();
-                connection.join(Occupant { socket, state });
+                session.accept();
+                self.welcome(session, connection, Occupant { socket, state }, recovered);
                 self.reap(connection).await;
             }
             Err(error) => refuse(session, packet.namespace, &error),
         }
         Ok(())
+    }
+
+    /// Tells the client that it is connected.
+    fn welcome(
+        &self,
+        session: &Session,
+        connection: &mut Connection<H::State>,
+        occupant: Occupant<H::State>,
+        recovered: Option<(Claim, Lost)>,
+    ) {
+        let socket = occupant.socket.clone();
+        let occupant = connection.join(occupant);
+        let Some((claim, lost)) = recovered else {
+            return socket.connected();
+        };
+        match socket.reconnected(&claim, &lost) {
+            Some(missed) => {
+                let Occupant { socket, state } = occupant;
+                self.handler.on_recovered(socket, state, &missed);
+            }
+            // The client comes back as a new one.
+            None => {
+                session.close(CloseReason::ServerClosed);
+            }
+        }
+    }
+
+    /// What the client had, if it asks for it and the application agrees.
+    async fn recover(
+        &self,
+        session: &Session,
+        namespace: &Namespace,
+        auth: Option<&RawValue>,
+    ) -> Option<(Claim, Lost)> {
+        if !namespace.has_recovery() {
+            return None;
+        }
+        let claim = Claim::read(auth?)?;
+        let key = namespace.claimed_key(&claim, session)?;
+        let handshake = session.handshake();
+        if !self.handler.on_recover(handshake, auth, &key).await {
+            return None;
+        }
+        let lost = namespace.reclaim(&claim, session)?;
+        Some((claim, lost))
     }
 
     /// Nothing or an object.
@@ -254,7 +304,11 @@ impl<H: Handler> SocketIo<H> {
 
     async fn disconnected(&self, occupant: Occupant<H::State>, reason: DisconnectReason) {
         let Occupant { socket, state } = occupant;
-        socket.leave_namespace();
+        let keep = match reason {
+            DisconnectReason::SessionClosed(reason) if is_recoverable(reason) => Keep::Recoverable,
+            _ => Keep::Nothing,
+        };
+        socket.leave_namespace(keep);
         self.handler.on_disconnect(&socket, state, reason).await;
     }
 }
@@ -310,7 +364,7 @@ impl Joining {
 impl Drop for Joining {
     fn drop(&mut self) {
         if let Some(socket) = &self.0 {
-            socket.leave_namespace();
+            socket.leave_namespace(Keep::Nothing);
         }
     }
 }

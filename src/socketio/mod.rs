@@ -10,16 +10,19 @@ mod error;
 mod event;
 pub mod json;
 mod layer;
+mod log;
 mod namespace;
 mod outgoing;
 pub mod packet;
 mod placeholder;
+mod recovery;
 mod socket;
 
 use std::future::Future;
 
 use serde_json::value::RawValue;
 
+pub use crate::engineio::Handshake;
 pub use config::Config;
 pub use connection::Connection;
 pub use error::{ConnectError, DisconnectReason};
@@ -28,6 +31,7 @@ pub use layer::SocketIo;
 pub use namespace::{Io, Namespace, Reached};
 pub use outgoing::Outgoing;
 pub use packet::AckId;
+pub use recovery::{RecoveryConfig, RecoveryCounts};
 pub use socket::{Socket, SocketId};
 
 /// What an application does with sockets.
@@ -45,6 +49,20 @@ pub trait Handler: Send + Sync + 'static {
         socket: &Socket,
         auth: Option<&RawValue>,
     ) -> impl Future<Output = Result<Self::State, ConnectError>> + Send;
+
+    /// A client says that a socket which was [`recoverable_by`](Socket::recoverable_by) `key` is its own. True if whoever asks now is the same;
+    /// `on_connect` follows either way, for the socket it had or for a new one. A handler that does not say has no recovery.
+    fn on_recover(
+        &self,
+        _handshake: &Handshake,
+        _auth: Option<&RawValue>,
+        _key: &str,
+    ) -> impl Future<Output = bool> + Send {
+        std::future::ready(false)
+    }
+
+    /// A client has its socket back and has been sent the events it missed, whose last argument is their offset.
+    fn on_recovered(&self, _socket: &Socket, _state: &Self::State, _missed: &[Event]) {}
 
     /// An event arrived. The session's next packet is not read before this returns.
     fn on_event(

@@ -3,9 +3,13 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::time::Instant;
+
+use super::log::{Entry, Target};
 use super::outgoing::Outgoing;
-use super::socket::{Socket, SocketId};
-use crate::engineio::CloseReason;
+use super::recovery::{Claim, Found, Lost, Pid, Recovery, RecoveryConfig, RecoveryCounts, State};
+use super::socket::{Phase, Socket, SocketId};
+use crate::engineio::{CloseReason, Frame, Session};
 
 /// The namespaces a server has. Cloning is a reference count; made before the handler, so that the handler can hold it.
 #[derive(Debug, Clone)]
@@ -36,6 +40,7 @@ pub struct Namespace(Arc<Inner>);
 struct Inner {
     name: Box<str>,
     members: Mutex<Members>,
+    recovery: Option<Recovery>,
 }
 
 /// Sockets by id and by room. Both sides always agree.
@@ -48,7 +53,16 @@ struct Members {
 #[derive(Debug)]
 struct Member {
     socket: Socket,
-    rooms: Vec<Arc<str>>,
+    /// The latest event before it connected.
+    since: u64,
+    rooms: Vec<Joined>,
+}
+
+#[derive(Debug)]
+struct Joined {
+    room: Arc<str>,
+    /// The latest event before it joined.
+    since: u64,
 }
 
 /// How far a broadcast went.
@@ -66,7 +80,24 @@ impl Namespace {
         Self(Arc::new(Inner {
             name: name.into(),
             members: Mutex::default(),
+            recovery: None,
         }))
+    }
+
+    /// As [`new`](Self::new); sockets whose application has given them a [key](Socket::recoverable_by) can be had back after a lost
+    /// connection. Every event carries one more argument then, the offset.
+    pub fn with_recovery(name: &str, config: RecoveryConfig) -> Self {
+        Self(Arc::new(Inner {
+            name: name.into(),
+            members: Mutex::default(),
+            recovery: Some(Recovery::new(config)),
+        }))
+    }
+
+    /// What is kept for recoveries at the moment.
+    pub fn recovery_counts(&self) -> RecoveryCounts {
+        let recovery = self.0.recovery.as_ref();
+        recovery.map(Recovery::counts).unwrap_or_default()
     }
 
     /// Its name, which starts with `/`.
@@ -82,20 +113,51 @@ impl Namespace {
         rooms: &[impl AsRef<str>],
         except: &[SocketId],
     ) -> Reached {
-        deliver(event, self.members().in_rooms(rooms, except))
+        let targets = || rooms.iter().map(|room| Target::Room(room.as_ref().into()));
+        self.send(
+            event,
+            || targets().collect(),
+            except,
+            |members| members.in_rooms(rooms, except),
+        )
     }
 
     /// Sends to every socket except those named.
     pub fn broadcast_to_all(&self, event: &Outgoing, except: &[SocketId]) -> Reached {
-        let sockets = self
-            .members()
-            .sockets
-            .values()
-            .map(|member| &member.socket)
-            .filter(|socket| !except.contains(&socket.id()))
-            .cloned()
-            .collect();
-        deliver(event, sockets)
+        self.send(
+            event,
+            || [Target::All].into(),
+            except,
+            |members| members.all(except),
+        )
+    }
+
+    /// Sends to one socket.
+    pub(super) fn send_to(&self, event: &Outgoing, socket: &Socket) -> bool {
+        let reached = self.send(
+            event,
+            || [Target::Socket(socket.id())].into(),
+            &[],
+            |_| vec![socket.clone()],
+        );
+        reached.sockets == 1
+    }
+
+    fn send(
+        &self,
+        event: &Outgoing,
+        targets: impl FnOnce() -> Box<[Target]>,
+        except: &[SocketId],
+        sockets: impl FnOnce(&Members) -> Vec<Socket>,
+    ) -> Reached {
+        let Some(recovery) = &self.0.recovery else {
+            let sockets = sockets(&self.members());
+            return deliver(event, event.frames(), sockets);
+        };
+        let mut state = recovery.lock();
+        let sockets = sockets(&self.members());
+        let frames = recovery.stamp(&mut state, event, targets(), except);
+        deliver(event, &frames, sockets)
     }
 
     /// The socket of that id.
@@ -143,22 +205,126 @@ impl Namespace {
             .count()
     }
 
+    /// Takes a socket in.
     pub(super) fn insert(&self, socket: &Socket) {
+        let state = self.recovery_state();
         let member = Member {
             socket: socket.clone(),
+            since: last_event(state.as_deref()),
             rooms: Vec::new(),
         };
         self.members().sockets.insert(socket.id(), member);
     }
 
-    pub(super) fn remove(&self, id: SocketId) {
-        let member = self.members().remove(id);
-        // The last handle may be this one; what it owns is dropped outside the lock.
-        drop(member);
+    /// Makes a socket one that is gone, and answers what it was before. What is kept can be recovered.
+    pub(super) fn remove(&self, socket: &Socket, keep: Keep) -> Phase {
+        let mut state = self.recovery_state();
+        let before = socket.advance(Phase::Gone);
+        if before == Phase::Gone {
+            return before;
+        }
+        let lost = self.take(state.as_deref_mut(), socket);
+        if let (Some(recovery), Some(state), Some(lost), Keep::Recoverable) =
+            (&self.0.recovery, &mut state, lost, keep)
+        {
+            recovery.keep(state, lost);
+        }
+        before
+    }
+
+    /// Takes a socket out of everything; what it had, if it can be had back.
+    fn take(&self, state: Option<&mut State>, socket: &Socket) -> Option<Lost> {
+        let member = self.members().remove(socket.id())?;
+        let (pid, key) = socket.recovery()?;
+        state?.live.remove(&pid);
+        Some(member.lost(pid, key))
+    }
+
+    /// The key of the socket a client claims, if it could be recovered on this session.
+    pub(super) fn claimed_key(&self, claim: &Claim, session: &Session) -> Option<Arc<str>> {
+        let recovery = self.0.recovery.as_ref()?;
+        let state = recovery.lock();
+        let lost = self.claimed(recovery, &state, claim, session)?;
+        Some(lost.key)
+    }
+
+    /// Takes what a client claims: nobody else can have it any more. A connection it still has ends.
+    pub(super) fn reclaim(&self, claim: &Claim, session: &Session) -> Option<Lost> {
+        let recovery = self.0.recovery.as_ref()?;
+        let mut state = recovery.lock();
+        self.claimed(recovery, &state, claim, session)?;
+        match recovery.find(&state, claim)? {
+            Found::Lost(lost) => state.take(lost.pid),
+            Found::Live(socket) => {
+                socket.advance(Phase::Gone);
+                let lost = self.take(Some(&mut state), &socket);
+                drop(state);
+                socket.close(CloseReason::Superseded);
+                lost
+            }
+        }
+    }
+
+    fn claimed(
+        &self,
+        recovery: &Recovery,
+        state: &State,
+        claim: &Claim,
+        session: &Session,
+    ) -> Option<Lost> {
+        let lost = match recovery.find(state, claim)? {
+            Found::Lost(lost) => lost,
+            Found::Live(socket) => {
+                let (pid, key) = socket.recovery()?;
+                self.members().sockets.get(&socket.id())?.lost(pid, key)
+            }
+        };
+        let missed = recovery.missed(state, claim, &lost)?;
+        let missed = missed.iter().flat_map(|entry| entry.frames());
+        let (frames, bytes) = missed.fold((1, 0), |(count, bytes), frame| {
+            (count + 1, bytes + frame.len())
+        });
+        session.has_room_for(frames, bytes).then_some(lost)
+    }
+
+    /// Gives a socket back what it had: its rooms, the events it missed, and then, with `reply`, the news that it is connected. What was
+    /// emitted to it meanwhile is among the missed. `None` if that cannot be done any more.
+    pub(super) fn restore(
+        &self,
+        socket: &Socket,
+        claim: &Claim,
+        lost: &Lost,
+        reply: &[Frame],
+        session: &Session,
+    ) -> Option<Vec<Arc<Entry>>> {
+        let recovery = self.0.recovery.as_ref()?;
+        let mut state = recovery.lock();
+        let whole = self.members().restore(lost)?;
+        state.live.insert(lost.pid, socket.clone());
+        let missed = recovery.missed(&state, claim, &whole)?;
+        for entry in &missed {
+            session.send(entry.frames());
+        }
+        session.send(reply);
+        socket.advance(Phase::Connected);
+        Some(missed)
+    }
+
+    /// From now on the socket can be had back.
+    pub(super) fn make_recoverable(&self, socket: &Socket) {
+        if let (Some(mut state), Some((pid, _))) = (self.recovery_state(), socket.recovery()) {
+            state.live.insert(pid, socket.clone());
+        }
+    }
+
+    pub(super) fn has_recovery(&self) -> bool {
+        self.0.recovery.is_some()
     }
 
     pub(super) fn join(&self, id: SocketId, room: &str) -> bool {
-        self.members().join(id, room)
+        let state = self.recovery_state();
+        let since = last_event(state.as_deref());
+        self.members().join(id, room, since)
     }
 
     pub(super) fn leave(&self, id: SocketId, room: &str) -> bool {
@@ -166,11 +332,17 @@ impl Namespace {
     }
 
     pub(super) fn rooms_of(&self, id: SocketId) -> Vec<Arc<str>> {
-        self.members()
-            .sockets
-            .get(&id)
-            .map(|member| member.rooms.clone())
-            .unwrap_or_default()
+        let members = self.members();
+        let rooms = members.sockets.get(&id).map(|member| member.rooms.iter());
+        rooms
+            .into_iter()
+            .flatten()
+            .map(|joined| Arc::clone(&joined.room))
+            .collect()
+    }
+
+    fn recovery_state(&self) -> Option<MutexGuard<'_, State>> {
+        self.0.recovery.as_ref().map(Recovery::lock)
     }
 
     fn members(&self) -> MutexGuard<'_, Members> {
@@ -181,16 +353,43 @@ impl Namespace {
     }
 }
 
-fn deliver(event: &Outgoing, sockets: Vec<Socket>) -> Reached {
+/// Whether a socket that goes may be wanted back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keep {
+    Nothing,
+    Recoverable,
+}
+
+fn last_event(state: Option<&State>) -> u64 {
+    state.map_or(0, |state| state.log.last())
+}
+
+fn deliver(event: &Outgoing, frames: &Arc<[Frame]>, sockets: Vec<Socket>) -> Reached {
     let mut reached = Reached::default();
     for socket in sockets {
-        if socket.deliver(event) {
+        if socket.take(frames, event.is_volatile()) {
             reached.sockets += 1;
         } else {
             reached.missed += 1;
         }
     }
     reached
+}
+
+impl Member {
+    fn lost(&self, pid: Pid, key: Arc<str>) -> Lost {
+        let rooms = self.rooms.iter();
+        Lost {
+            pid,
+            id: self.socket.id(),
+            key,
+            rooms: rooms
+                .map(|joined| (Arc::clone(&joined.room), joined.since))
+                .collect(),
+            since: self.since,
+            at: Instant::now(),
+        }
+    }
 }
 
 impl Members {
@@ -213,18 +412,32 @@ impl Members {
         sockets
     }
 
-    fn join(&mut self, id: SocketId, room: &str) -> bool {
+    fn all(&self, except: &[SocketId]) -> Vec<Socket> {
+        self.sockets
+            .values()
+            .map(|member| &member.socket)
+            .filter(|socket| !except.contains(&socket.id()))
+            .cloned()
+            .collect()
+    }
+
+    fn join(&mut self, id: SocketId, room: &str, since: u64) -> bool {
         let Some(member) = self.sockets.get_mut(&id) else {
             return false;
         };
-        if member.rooms.iter().any(|joined| **joined == *room) {
+        if let Some(joined) = member.rooms.iter_mut().find(|joined| *joined.room == *room) {
+            // A recovered socket has been in it for longer than its new connection.
+            joined.since = joined.since.min(since);
             return true;
         }
         let room: Arc<str> = match self.rooms.get_key_value(room) {
             Some((room, _)) => Arc::clone(room),
             None => room.into(),
         };
-        member.rooms.push(Arc::clone(&room));
+        member.rooms.push(Joined {
+            room: Arc::clone(&room),
+            since,
+        });
         self.rooms
             .entry(room)
             .or_default()
@@ -232,11 +445,24 @@ impl Members {
         true
     }
 
+    /// Puts a socket back into its rooms; what it has then.
+    fn restore(&mut self, lost: &Lost) -> Option<Lost> {
+        for (room, since) in &lost.rooms {
+            self.join(lost.id, room, *since);
+        }
+        let member = self.sockets.get_mut(&lost.id)?;
+        member.since = lost.since;
+        Some(Lost {
+            at: lost.at,
+            ..member.lost(lost.pid, Arc::clone(&lost.key))
+        })
+    }
+
     fn leave(&mut self, id: SocketId, room: &str) -> bool {
         let Some(member) = self.sockets.get_mut(&id) else {
             return false;
         };
-        let Some(at) = member.rooms.iter().position(|joined| **joined == *room) else {
+        let Some(at) = member.rooms.iter().position(|joined| *joined.room == *room) else {
             return false;
         };
         member.rooms.swap_remove(at);
@@ -246,8 +472,8 @@ impl Members {
 
     fn remove(&mut self, id: SocketId) -> Option<Member> {
         let member = self.sockets.remove(&id)?;
-        for room in &member.rooms {
-            self.leave_room(id, room);
+        for joined in &member.rooms {
+            self.leave_room(id, &joined.room);
         }
         Some(member)
     }

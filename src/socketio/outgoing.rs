@@ -56,6 +56,17 @@ impl Outgoing {
         self
     }
 
+    /// The event with one more argument, which is JSON.
+    pub(super) fn with_last_argument(&self, argument: &str) -> Arc<[Frame]> {
+        let mut frames: Vec<Frame> = self.frames.to_vec();
+        if let Some(header) = frames.first_mut()
+            && let Some(open) = header.as_text().and_then(|text| text.strip_suffix(']'))
+        {
+            *header = Frame::text(format!("{open},{argument}]"));
+        }
+        frames.into()
+    }
+
     pub(super) fn frames(&self) -> &Arc<[Frame]> {
         &self.frames
     }

@@ -2,15 +2,17 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::namespace::Namespace;
+use super::event::Event;
+use super::namespace::{Keep, Namespace};
 use super::outgoing::{self, Outgoing};
 use super::packet::{AckId, Kind, Packet};
+use super::recovery::{Claim, Lost, Pid};
 use crate::engineio::{CloseReason, Frame, Handshake, Session, token};
 
 /// Groups an application may emit to a socket whose `on_connect` still runs.
@@ -28,6 +30,10 @@ struct Inner {
     phase: AtomicU8,
     /// What was emitted before the client knew that it is connected.
     held: Mutex<Vec<Arc<[Frame]>>>,
+    /// Whose it is, in the application's words.
+    key: OnceLock<Arc<str>>,
+    /// By what its client can have it back.
+    pid: OnceLock<Pid>,
 }
 
 /// A socket's public name: random, and unrelated to the secret id of its session.
@@ -37,7 +43,7 @@ pub struct SocketId([u8; Self::LEN]);
 /// Only ever counts up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
 #[repr(u8)]
-enum Phase {
+pub(super) enum Phase {
     Connecting,
     Connected,
     Gone,
@@ -45,13 +51,28 @@ enum Phase {
 
 impl Socket {
     pub(super) fn new(namespace: Namespace, session: Session) -> Result<Self, getrandom::Error> {
-        Ok(Self(Arc::new(Inner {
-            id: SocketId::random()?,
+        let id = SocketId::random()?;
+        Ok(Self::with_id(id, namespace, session))
+    }
+
+    /// A socket that its client has back.
+    pub(super) fn again(lost: &Lost, namespace: Namespace, session: Session) -> Self {
+        let socket = Self::with_id(lost.id, namespace, session);
+        let _ = socket.0.pid.set(lost.pid);
+        let _ = socket.0.key.set(Arc::clone(&lost.key));
+        socket
+    }
+
+    fn with_id(id: SocketId, namespace: Namespace, session: Session) -> Self {
+        Self(Arc::new(Inner {
+            id,
             namespace,
             session,
             phase: AtomicU8::new(Phase::Connecting as u8),
             held: Mutex::default(),
-        })))
+            key: OnceLock::new(),
+            pid: OnceLock::new(),
+        }))
     }
 
     /// The id the client knows as `socket.id`.
@@ -75,12 +96,6 @@ impl Socket {
     pub fn emit(&self, name: &str, argument: &impl Serialize) -> bool {
         self.encode(name, argument)
             .is_some_and(|event| self.deliver(&event))
-    }
-
-    /// As [`emit`](Self::emit), but the event is dropped if anything much is waiting for the client already.
-    pub fn emit_volatile(&self, name: &str, argument: &impl Serialize) -> bool {
-        self.encode(name, argument)
-            .is_some_and(|event| self.deliver(&event.volatile()))
     }
 
     /// Emits an event with any arguments: JSON values separated by commas, with placeholders for the attachments, as in
@@ -119,10 +134,24 @@ impl Socket {
 
     /// Sends an event that was encoded before.
     pub fn deliver(&self, event: &Outgoing) -> bool {
-        if !event.is_volatile() {
-            return self.send(Arc::clone(event.frames()));
+        self.phase() != Phase::Gone && self.namespace().send_to(event, self)
+    }
+
+    /// Lets its client have this socket back after a lost connection, with its id, its rooms and the events it missed, if the namespace
+    /// does recovery. Whoever claims it is judged by [`Handler::on_recover`](super::Handler::on_recover), which is given `key`. To be called
+    /// in `on_connect`; the first key stays.
+    pub fn recoverable_by(&self, key: &str) {
+        if self.namespace().has_recovery() {
+            let _ = self.0.key.set(key.into());
         }
-        self.phase() == Phase::Connected && self.0.session.send_volatile(event.frames())
+    }
+
+    /// Queues what was encoded for it.
+    pub(super) fn take(&self, frames: &Arc<[Frame]>, is_volatile: bool) -> bool {
+        if !is_volatile {
+            return self.send(Arc::clone(frames));
+        }
+        self.phase() == Phase::Connected && self.0.session.send_volatile(frames)
     }
 
     /// Joins a room. False if the socket is gone.
@@ -143,7 +172,7 @@ impl Socket {
     /// Tells the client that it has been disconnected, which the standard client takes for final, and takes the socket out of its
     /// rooms. The session goes on. `on_disconnect` follows in its turn.
     pub fn disconnect(&self) {
-        let before = self.gone();
+        let before = self.gone(Keep::Nothing);
         if before == Phase::Connected {
             self.0.session.send(&self.disconnect_packet());
         }
@@ -204,9 +233,14 @@ impl Socket {
 
     /// Sends the reply to CONNECT and then, in order, what was held back.
     pub(super) fn connected(&self) {
-        let data = format!(r#"{{"sid":"{}"}}"#, self.id());
-        let reply = self.packet(Kind::Connect, &data);
-        self.0.session.send(&reply);
+        if self.0.key.get().is_some()
+            && let Some(pid) = Pid::random()
+        {
+            let _ = self.0.pid.set(pid);
+        }
+        // Before the client knows its pid, so that it cannot come too early.
+        self.namespace().make_recoverable(self);
+        self.0.session.send(&self.connect_reply());
         loop {
             let held = {
                 let mut held = self.held();
@@ -226,9 +260,28 @@ impl Socket {
         }
     }
 
+    /// Sends what was missed, and that the socket is back. Answers the events that were missed, or `None` if it is too late for that.
+    pub(super) fn reconnected(&self, claim: &Claim, lost: &Lost) -> Option<Vec<Event>> {
+        let reply = self.connect_reply();
+        let session = &self.0.session;
+        let missed = self.namespace().restore(self, claim, lost, &reply, session);
+        // All of it was among the missed events.
+        self.held().clear();
+        let missed = missed?;
+        if self.phase() == Phase::Gone {
+            session.send(&self.disconnect_packet());
+        }
+        Some(missed.iter().filter_map(|entry| entry.event()).collect())
+    }
+
     /// Takes the socket out of its rooms; from now on nothing is sent.
-    pub(super) fn leave_namespace(&self) {
-        self.gone();
+    pub(super) fn leave_namespace(&self, keep: Keep) {
+        self.gone(keep);
+    }
+
+    /// By what its client can have it back, and whose it is.
+    pub(super) fn recovery(&self) -> Option<(Pid, Arc<str>)> {
+        Some((*self.0.pid.get()?, Arc::clone(self.0.key.get()?)))
     }
 
     pub(super) fn is_gone(&self) -> bool {
@@ -236,24 +289,28 @@ impl Socket {
     }
 
     /// The phase before.
-    fn gone(&self) -> Phase {
-        let before = self.advance(Phase::Gone);
-        if before != Phase::Gone {
-            self.namespace().remove(self.id());
-        }
-        before
+    fn gone(&self, keep: Keep) -> Phase {
+        self.namespace().remove(self, keep)
     }
 
     fn phase(&self) -> Phase {
         Phase::from(self.0.phase.load(Ordering::Acquire))
     }
 
-    fn advance(&self, phase: Phase) -> Phase {
+    pub(super) fn advance(&self, phase: Phase) -> Phase {
         Phase::from(self.0.phase.fetch_max(phase as u8, Ordering::AcqRel))
     }
 
     fn held(&self) -> MutexGuard<'_, Vec<Arc<[Frame]>>> {
         self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn connect_reply(&self) -> [Frame; 1] {
+        let data = match self.0.pid.get() {
+            Some(pid) => format!(r#"{{"sid":"{}","pid":"{}"}}"#, self.id(), pid.as_str()),
+            None => format!(r#"{{"sid":"{}"}}"#, self.id()),
+        };
+        self.packet(Kind::Connect, &data)
     }
 
     fn disconnect_packet(&self) -> [Frame; 1] {

@@ -26,7 +26,7 @@ pub(crate) enum Tree {
     Messages = 6,
     /// message → chat, seq
     MessageIds = 7,
-    /// sender, chat, client id → seq
+    /// sender, chat, client id → chat, seq
     ClientIds = 8,
     /// user, chat → `ReadState`: the unread counters
     Unread = 9,
@@ -34,11 +34,13 @@ pub(crate) enum Tree {
     Totals = 10,
     /// file name → `Upload`
     Uploads = 11,
+    /// file name → nothing: files that no message shows any more and that are still to be removed
+    Doomed = 12,
 }
 
 impl Tree {
     /// Every tree, in the order of its code.
-    pub(crate) const ALL: [Tree; 11] = [
+    pub(crate) const ALL: [Tree; 12] = [
         Tree::Users,
         Tree::Pets,
         Tree::Chats,
@@ -50,6 +52,7 @@ impl Tree {
         Tree::Unread,
         Tree::Totals,
         Tree::Uploads,
+        Tree::Doomed,
     ];
 
     /// Position in [`Tree::ALL`].
@@ -76,6 +79,7 @@ impl Tree {
             Tree::Unread => "unread",
             Tree::Totals => "totals",
             Tree::Uploads => "uploads",
+            Tree::Doomed => "doomed",
         }
     }
 }
@@ -164,6 +168,11 @@ pub(crate) fn starting_with(prefix: Vec<u8>) -> Range<Vec<u8>> {
     prefix..end
 }
 
+/// The range of all keys of a tree whose keys are text.
+pub(crate) fn everything() -> Range<Vec<u8>> {
+    Vec::new()..vec![u8::MAX]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,7 +184,7 @@ mod tests {
             assert_eq!(Tree::from_code(tree as u8), Some(tree));
         }
         assert_eq!(Tree::from_code(0), None);
-        assert_eq!(Tree::from_code(12), None);
+        assert_eq!(Tree::from_code(13), None);
     }
 
     #[test]

@@ -55,6 +55,16 @@ impl<S: Source> Tables<S> {
         self.message(chat, seq)
     }
 
+    /// The files that are still to be removed.
+    pub fn doomed_files(&self) -> Result<Vec<String>, Error> {
+        let rows = self.0.range(Tree::Doomed, keys::everything());
+        rows.map(|row| {
+            String::from_utf8(row?.0.to_vec())
+                .map_err(|_| codec::unreadable(Tree::Doomed, "no file name".to_owned()))
+        })
+        .collect()
+    }
+
     /// The uploaded file with this name.
     pub fn upload(&self, name: &str) -> Result<Option<Upload>, Error> {
         self.record(Tree::Uploads, name.as_bytes())
@@ -97,5 +107,15 @@ impl<S: Sink> Tables<S> {
     /// Forgets an upload.
     pub fn remove_upload(&mut self, name: &str) {
         self.remove(Tree::Uploads, name.as_bytes().to_vec());
+    }
+
+    /// Remembers that a file has to go.
+    pub fn doom_file(&mut self, name: &str) {
+        self.put_raw(Tree::Doomed, name.as_bytes().to_vec(), &[]);
+    }
+
+    /// The file is gone.
+    pub fn forget_doomed(&mut self, name: &str) {
+        self.remove(Tree::Doomed, name.as_bytes().to_vec());
     }
 }

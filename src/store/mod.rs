@@ -36,6 +36,7 @@ mod verify;
 mod verify_tests;
 mod writer;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -146,13 +147,19 @@ impl Store {
         let writer = Writer {
             shared: Arc::clone(&shared),
             journal: opened.journal,
-            mints: opened.mints,
+            mint: opened.mint,
             work: queue,
             broken: None,
         };
+        let watched = Arc::clone(&shared);
         let thread = thread::Builder::new()
             .name("writer".to_owned())
-            .spawn(move || writer.run())
+            .spawn(move || {
+                // A job that panics is dropped; a panic beside the jobs leaves nobody to write.
+                if catch_unwind(AssertUnwindSafe(|| writer.run())).is_err() {
+                    watched.fail("the writer panicked");
+                }
+            })
             .map_err(|error| Error::Open(format!("no thread for the writer: {error}")))?;
         Ok((Self { shared, work }, WriterThread(thread)))
     }

@@ -11,7 +11,7 @@ use super::index::{Index, Marker, Settings};
 use super::keys::Tree;
 use super::progress::ProgressBar;
 use super::schema;
-use super::transaction::{Mints, Overlay};
+use super::transaction::Overlay;
 use super::verify;
 use crate::id::Mint;
 use crate::journal::{
@@ -27,7 +27,7 @@ pub(super) struct Opened {
     pub(super) lock: DirLock,
     pub(super) journal: Journal,
     pub(super) index: Index,
-    pub(super) mints: Mints,
+    pub(super) mint: Mint,
 }
 
 /// Where the parts of a data directory are.
@@ -46,6 +46,7 @@ pub(super) fn open(options: &Options, settings: &Settings) -> Result<Opened, Err
     fs::create_dir_all(&journal_dir).map_err(|error| refused(data_dir, &error))?;
     let lock = DirLock::acquire(data_dir).map_err(|error| Error::Open(error.to_string()))?;
     schema::ensure(data_dir)?;
+    check_journal_is_there(data_dir)?;
     let checkpoint = Checkpoint::load(data_dir);
     let (journal, recovered) = Journal::open(
         &journal_dir,
@@ -66,13 +67,32 @@ pub(super) fn open(options: &Options, settings: &Settings) -> Result<Opened, Err
         })?;
     remove_other_indexes(data_dir, index.generation())
         .map_err(|error| refused(data_dir, &error))?;
-    let mints = mints(&index)?;
+    let mint = mint(&index)?;
     Ok(Opened {
         lock,
         journal,
         index,
-        mints,
+        mint,
     })
+}
+
+/// An index without a journal is a loss that must not pass for a first start: the journal is always made first.
+fn check_journal_is_there(data_dir: &Path) -> Result<(), Error> {
+    let has_entries = |dir: &Path| match fs::read_dir(dir) {
+        Ok(mut entries) => Ok(entries.next().is_some()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(refused(data_dir, &error)),
+    };
+    let (journal, indexes) = (journal_dir(data_dir), indexes_dir(data_dir));
+    if has_entries(&journal)? || !has_entries(&indexes)? {
+        return Ok(());
+    }
+    Err(Error::Open(format!(
+        "the journal in {} is missing, and everything that was said is in it; put it back from a backup, or remove {} to \
+         begin anew with nothing",
+        journal.display(),
+        indexes.display()
+    )))
 }
 
 /// Says in the checkpoint that the index, which has just been synced, has everything up to `commit`, whose frame ends at
@@ -309,17 +329,17 @@ fn remove_other_indexes(data_dir: &Path, generation: u64) -> io::Result<()> {
     }
 }
 
-fn mints(index: &Index) -> Result<Mints, Error> {
+/// One mint for chats and messages: no chat ever has a message's id.
+fn mint(index: &Index) -> Result<Mint, Error> {
     let last = |tree| -> Result<Option<[u8; 12]>, Error> {
         Ok(index
             .last_key(tree)?
             .and_then(|key| key.first_chunk::<12>().copied()))
     };
-    let random = random();
-    Ok(Mints {
-        chats: Mint::after(last(Tree::Chats)?, random),
-        messages: Mint::after(last(Tree::MessageIds)?, random),
-    })
+    Ok(Mint::after(
+        last(Tree::Chats)?.max(last(Tree::MessageIds)?),
+        random(),
+    ))
 }
 
 /// Not a secret: it only tells one index or process from another, so the clock will do where the system has no

@@ -34,6 +34,7 @@ pub(super) fn user(id: &str) -> User {
         last_seen: None,
         banned: false,
         claims_digest: None,
+        told_at: None,
     }
 }
 
@@ -176,6 +177,24 @@ async fn a_half_written_snapshot_of_sled_is_removed() {
         fs::write(snapshot, b"torn").unwrap();
     })
     .await;
+}
+
+#[tokio::test]
+async fn without_its_journal_nothing_starts() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = open(dir.path());
+    put(&opened.0, "somebody").await;
+    close(opened);
+    fs::remove_dir_all(dir.path().join("journal")).unwrap();
+    for with_checkpoint in [true, false] {
+        if !with_checkpoint {
+            fs::remove_file(dir.path().join("checkpoint")).unwrap();
+        }
+        for _ in 0..2 {
+            let refused = Store::open(&options(dir.path())).map(|_| ());
+            assert!(matches!(refused, Err(Error::Open(_))), "{refused:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -87,19 +87,12 @@ impl Overlay {
     }
 }
 
-/// The two kinds of id that are minted here.
-#[derive(Debug)]
-pub(super) struct Mints {
-    pub(super) chats: Mint,
-    pub(super) messages: Mint,
-}
-
 /// The source behind a [`super::Transaction`].
 pub struct Staged<'a> {
     committed: &'a Snapshot<'a>,
     group: &'a Overlay,
     own: Overlay,
-    mints: &'a mut Mints,
+    mint: &'a mut Mint,
     now: Timestamp,
     number: u64,
     events: Vec<Vec<u8>>,
@@ -120,7 +113,7 @@ impl<'a> Staged<'a> {
     pub(super) fn new(
         committed: &'a Snapshot<'a>,
         group: &'a Overlay,
-        mints: &'a mut Mints,
+        mint: &'a mut Mint,
         number: u64,
         now: Timestamp,
     ) -> Self {
@@ -129,7 +122,7 @@ impl<'a> Staged<'a> {
             committed,
             group,
             own,
-            mints,
+            mint,
             now,
             number,
             events: Vec::new(),
@@ -201,13 +194,13 @@ impl Tables<Staged<'_>> {
     /// A new chat id, greater than all before.
     pub fn mint_chat_id(&mut self) -> ChatId {
         let seconds = self.0.now.unix_seconds();
-        self.0.mints.chats.next(seconds).into()
+        self.0.mint.next(seconds).into()
     }
 
     /// A new message id, greater than all before.
     pub fn mint_message_id(&mut self) -> MessageId {
         let seconds = self.0.now.unix_seconds();
-        self.0.mints.messages.next(seconds).into()
+        self.0.mint.next(seconds).into()
     }
 
     /// Writes `record` into the journal beside this commit's changes, for those who follow it later.

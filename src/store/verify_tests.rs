@@ -43,6 +43,7 @@ fn converse(tx: &mut Transaction<'_>) -> Result<ChatId, Error> {
             name: FILE.to_owned(),
             mime: "image/jpeg".to_owned(),
             size: 4,
+            crc32: 0,
             width: None,
             height: None,
         });

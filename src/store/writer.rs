@@ -16,8 +16,9 @@ use super::index::Index;
 use super::open;
 use super::repair;
 use super::tables::Tables;
-use super::transaction::{Mints, OnCommit, Outcome, Overlay, Staged};
+use super::transaction::{OnCommit, Outcome, Overlay, Staged};
 use super::{Shared, Transaction};
+use crate::id::Mint;
 use crate::journal::{self, BaseStart, Commit, Journal, Position, Write};
 #[cfg(not(test))]
 use crate::model::Timestamp;
@@ -56,7 +57,7 @@ const REPAIR_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
     pub(super) journal: Journal,
-    pub(super) mints: Mints,
+    pub(super) mint: Mint,
     pub(super) work: mpsc::Receiver<Work>,
     pub(super) broken: Option<Broken>,
 }
@@ -224,7 +225,7 @@ impl Writer {
         let now = Timestamp::now();
         #[cfg(test)]
         let now = self.shared.settings.faults.clock();
-        let staged = Staged::new(&committed, &group.changes, &mut self.mints, number, now);
+        let staged = Staged::new(&committed, &group.changes, &mut self.mint, number, now);
         let mut transaction = Tables(staged);
         let finished = catch_unwind(AssertUnwindSafe(|| job(&mut transaction)));
         let Outcome {

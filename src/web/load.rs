@@ -79,6 +79,7 @@ impl Data {
                 name: Some(name),
                 email: Some(email),
                 picture: Some(profile_picture),
+                said_at: None,
             };
             chat.put_user(profile)
                 .await

@@ -56,7 +56,7 @@ async function converse({ url, token, chatId, options }) {
   return { joined: joined.success, sent: sent.data.content, answered: content, transport };
 }
 
-describe('socket.io-client in Chromium', { timeout: 120_000 }, () => {
+describe('socket.io-client in Chromium', { timeout: 600_000 }, () => {
   const expected = { 'the default': 'websocket', 'polling alone': 'polling', 'websocket alone': 'websocket', 'websocket, then polling': 'websocket' };
   for (const [setting, options] of Object.entries(TRANSPORT_SETTINGS)) {
     test(`talks over ${setting}`, async () => {

@@ -13,7 +13,7 @@ import { Server } from './support/server.mjs';
 import { ask, connected, next } from './support/sockets.mjs';
 
 const EXAMPLES = fileURLToPath(new URL('../../examples/', import.meta.url));
-const patience = { timeout: 60_000 };
+const patience = { timeout: 600_000 };
 
 let server;
 let place;
@@ -23,7 +23,7 @@ before(async () => {
   for (const example of ['node', 'react']) await cp(join(EXAMPLES, example), join(place, example), { recursive: true });
 });
 after(async () => {
-  await rm(place, { recursive: true, force: true });
+  if (place) await rm(place, { recursive: true, force: true });
   await server?.stop();
 });
 

@@ -45,7 +45,7 @@ test('the backoff doubles up to ten seconds, with jitter around it', () => {
   assert.deepEqual([reconnectDelay(1, 0), reconnectDelay(1, 0.999)], [250, 750]);
 });
 
-describe('the page\'s client under Node, over long-polling', { timeout: 60_000 }, () => {
+describe('the page\'s client under Node, over long-polling', { timeout: 600_000 }, () => {
   let server;
   const sockets = [];
   before(async () => (server = await Server.start()));
@@ -99,6 +99,27 @@ describe('the page\'s client under Node, over long-polling', { timeout: 60_000 }
     const ready = happens(socket, 'connect');
     socket.connect();
     await ready;
+  });
+
+  test('a server that falls silent is noticed by its missing pings, and found again when it wakes', async () => {
+    const sleepy = await Server.start('--ping-interval', '1000', '--ping-timeout', '2000');
+    try {
+      const { one } = await pair(sleepy, 'own-silent');
+      const socket = new Socket({ base: sleepy.url, auth: () => ({ token: one.token }), transports: ['polling'] });
+      sockets.push(socket);
+      const ready = happens(socket, 'connect');
+      socket.connect();
+      await ready;
+      const lost = happens(socket, 'disconnect');
+      const again = happens(socket, 'connect');
+      sleepy.suspend();
+      assert.equal(await lost, 'ping timeout');
+      sleepy.wake();
+      await again;
+      socket.disconnect();
+    } finally {
+      await sleepy.stop();
+    }
   });
 
   test('a restart of the server is survived, and open questions are given back to be asked again', async () => {

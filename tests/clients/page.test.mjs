@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { assertClean, launch, openPage } from './support/browser.mjs';
-import { PNG } from './support/rest.mjs';
+import { PNG, demoPerson } from './support/rest.mjs';
 import { Server } from './support/server.mjs';
 
 let server;
@@ -71,7 +71,7 @@ async function recordVideo() {
   return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(''));
 }
 
-describe('the demo page', { timeout: 180_000 }, () => {
+describe('the demo page', { timeout: 600_000 }, () => {
   test('the choice of a person leads to their conversations', async () => {
     const page = await openPage(browser);
     pages.push(page);
@@ -239,11 +239,8 @@ describe('the demo page', { timeout: 180_000 }, () => {
     const kabir = await pageOf('kabir');
     await openChat(kabir, 'asha');
     const chatId = await chatWith(kabir, 'asha').getAttribute('href').then((href) => href.slice('#chat='.length));
-    const session = await (await fetch(`${server.url}/demo/session.json`)).json();
-    const { token } = session.users.find(({ _id }) => _id === 'user-asha');
-    for (let number = 1; number <= 70; number += 1) {
-      await fetch(`${server.url}/api/chat/${chatId}/send`, { method: 'POST', headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' }, body: JSON.stringify({ content: `line ${number}.` }) });
-    }
+    const asha = await demoPerson(server, 'user-asha');
+    for (let number = 1; number <= 70; number += 1) await asha.post(`/${chatId}/send`, { content: `line ${number}.` });
     await message(kabir, 'line 70.').waitFor();
     await kabir.reload();
     await message(kabir, 'line 70.').waitFor();
@@ -313,7 +310,7 @@ describe('the demo page', { timeout: 180_000 }, () => {
   });
 });
 
-test('a restart of the server: the banner shows it, what was written meanwhile arrives once, what was missed is fetched', { timeout: 120_000 }, async () => {
+test('a restart of the server: the banner shows it, what was written meanwhile arrives once, what was missed is fetched', { timeout: 600_000 }, async () => {
   const own = await Server.start();
   try {
     const [rohan, asha] = await Promise.all([pageOf('rohan', { at: own }), pageOf('asha', { at: own })]);

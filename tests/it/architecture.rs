@@ -117,10 +117,7 @@ fn sources() -> Vec<(String, PathBuf, String)> {
             let name = path.file_name().unwrap().to_str().unwrap();
             if path.is_dir() {
                 directories.push(path);
-            } else if name.ends_with(".rs")
-                && !name.ends_with("tests.rs")
-                && name != "simulation.rs"
-            {
+            } else if name.strip_suffix(".rs").is_some_and(is_production) {
                 let inside = path.strip_prefix(&root).unwrap().to_owned();
                 let first = inside.iter().next().unwrap().to_str().unwrap();
                 let module = first.trim_end_matches(".rs").to_owned();
@@ -130,6 +127,11 @@ fn sources() -> Vec<(String, PathBuf, String)> {
         }
     }
     found
+}
+
+/// Whether a file of that name is part of what is shipped.
+fn is_production(name: &str) -> bool {
+    !name.ends_with("tests") && name != "simulation"
 }
 
 /// Without comments and without the unit tests at the end.

@@ -81,8 +81,9 @@ async fn a_file_and_its_caption_are_taken_in_either_order() {
             let place = Place::new();
             let form = place.receive(&form(&fields), chunk).await.unwrap();
             assert_eq!(form.content.as_deref(), Some("नमस्ते"));
-            assert_eq!((form.stored.mime, form.stored.size), ("image/jpeg", 5000));
-            let path = place.dir.path().join(&form.stored.name);
+            let stored = form.received.place().await.unwrap();
+            assert_eq!((stored.mime, stored.size), ("image/jpeg", 5000));
+            let path = place.dir.path().join(&stored.name);
             assert_eq!(fs::read(path).unwrap(), bytes);
             assert_eq!(place.files(), 1);
         }

@@ -25,8 +25,8 @@ try {
 function openMessenger(me, users, pets) {
   const model = new Model(me, pets);
   // `?transport=polling` (or `websocket`) lets anyone see the page work over that transport alone.
-  const transports = query.get('transport')?.split(',');
-  const client = new Client(model, me, { transports, onerror: notify });
+  const transports = ['websocket', 'polling'].filter((name) => name === query.get('transport'));
+  const client = new Client(model, me, { transports: transports.length > 0 ? transports : undefined, onerror: notify });
 
   const chats = chatsView(model);
   const conversation = conversationView(model, client);
@@ -44,7 +44,7 @@ function openMessenger(me, users, pets) {
     if (chatId) location.hash = `chat=${chatId}`;
   }
 
-  const chatInAddress = () => /^#chat=(.+)$/.exec(location.hash)?.[1];
+  const chatInAddress = () => /^#chat=([0-9a-f]{24})$/.exec(location.hash)?.[1];
 
   function follow() {
     const chatId = chatInAddress();

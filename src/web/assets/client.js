@@ -137,7 +137,8 @@ export class Client {
       userStatus: ({ userId, ...status }) => model.setPresence(userId, status),
       typing: ({ chatId, userId, isTyping }) => model.setTyping(chatId, userId, isTyping),
       // A failed send is shown at its message, with the way to repeat it.
-      error: ({ message, clientMessageId }) => clientMessageId === undefined && this.onerror(message),
+      // A typing notice that came too late, say into a chat just blocked, concerns nobody.
+      error: ({ message, event, clientMessageId }) => clientMessageId === undefined && event !== 'typing' && this.onerror(message),
     };
     for (const [event, listener] of Object.entries(events)) {
       socket.on(event, (payload) => {
@@ -165,6 +166,8 @@ export class Client {
       // A closed chat is loaded anew when it is opened; the open one is continued from here.
       if (chatId !== this.openChatId) this.#model.conversations.delete(chatId);
       else conversation.resumeFrom ??= conversation.messages.at(-1)?._id;
+      // The last report may not have arrived.
+      conversation.readUpTo = undefined;
     }
     this.#model.setConnection({ state: 'offline' });
   }

@@ -198,5 +198,5 @@ function withDays(messages) {
 
 /** A pending message and the stored one it becomes have the same key, so the bubble stays where it is. */
 function keyOf({ day: label, message }) {
-  return label ? `day ${label}` : (message.clientMessageId ?? message._id);
+  return label ? `day ${label}` : `${message.sender._id} ${message.clientMessageId ?? message._id}`;
 }

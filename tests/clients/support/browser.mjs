@@ -5,7 +5,7 @@ import { chromium } from 'playwright-core';
 
 // No sandbox, because tests may run as root; the rest keeps Chromium from asking for hosts of its own.
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 30_000;
 
 export function launch() {
   return chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS });

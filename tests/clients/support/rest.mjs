@@ -43,6 +43,12 @@ export class Person {
   }
 }
 
+/** Somebody of the demo, with the token the server made for them. */
+export async function demoPerson(server, id) {
+  const { users } = await (await fetch(`${server.url}/demo/session.json`)).json();
+  return new Person(server, id, users.find(({ _id }) => _id === id).token);
+}
+
 /** Two fresh people who have a direct chat. */
 export async function pair(server, name) {
   const one = new Person(server, `${name}-one`);

@@ -10,7 +10,11 @@ import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 
 export const SECRET = 'the client tests sign their tokens with this';
-const READY_MS = 30_000;
+const READY_MS = 60_000;
+
+/** A test run that breaks off takes its servers with it. */
+const running = new Set();
+process.once('exit', () => running.forEach((server) => server.kill('SIGKILL')));
 
 function binary() {
   const path = process.env.JIVCHAT_BIN;
@@ -52,6 +56,9 @@ export class Server {
   async #spawn(port) {
     this.#process = spawn(binary(), ['serve', '--port', String(port), ...this.#args], { stdio: ['ignore', 'ignore', 'pipe'] });
     this.exited = once(this.#process, 'exit');
+    const child = this.#process;
+    running.add(child);
+    child.once('exit', () => running.delete(child));
     this.url = await this.#listening();
     this.port = Number(new URL(this.url).port);
   }
@@ -75,7 +82,18 @@ export class Server {
   async kill(signal = 'SIGTERM') {
     if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
     this.#process.kill(signal);
+    // A suspended process would not hear of it.
+    this.#process.kill('SIGCONT');
     await this.exited;
+  }
+
+  /** From here to `wake` the process does nothing, while its connections stay open. */
+  suspend() {
+    this.#process.kill('SIGSTOP');
+  }
+
+  wake() {
+    this.#process.kill('SIGCONT');
   }
 
   /** The same server, with the same data, on the same port again. */

@@ -11,7 +11,7 @@ export const TRANSPORT_SETTINGS = {
   'websocket, then polling': { transports: ['websocket', 'polling'] },
 };
 
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 30_000;
 
 /** Whatever a test opened is closed when it ends, also when it fails. */
 const open = new Set();

@@ -84,7 +84,7 @@ async fn a_foreign_page_cannot_open_a_websocket() {
 #[tokio::test]
 async fn a_session_ends_with_its_token() {
     let server = TestServer::start(&[]).await;
-    let short = token_for("asha", Some("asha"), Duration::from_secs(1));
+    let short = token_for("asha", Some("asha"), Duration::from_secs(2));
     let auth = json!({ "token": short });
     let mut asha = Client::try_connect(server.address(), Some(&auth), &[])
         .await

@@ -117,7 +117,7 @@ async fn check(directory: &Path, known: &Acknowledged) {
     let (asha, rohan) = (process.user("asha"), process.user("rohan"));
     let chat = rohan.chat_with(&asha).await;
     let mut history: Vec<Value> = Vec::new();
-    for page in 1.. {
+    for page in 1..1000 {
         let path = format!("/api/chat/{chat}/messages?limit=100&page={page}");
         let data = asha.get(&path).await.ok(200);
         let older = data["messages"].as_array().unwrap();

@@ -1,24 +1,31 @@
 //! The chat from outside: the server runs in this process on a free port, and clients speak raw HTTP/1.1 and raw
 //! Socket.IO text to it, so that a mistake in the server's own codecs cannot hide itself.
 
+mod process;
 mod rest;
 mod server;
 mod sockets;
 
+mod admin;
+mod commands;
 mod connecting;
 mod defects;
 mod durability;
+mod http;
+mod limits;
 mod media;
-mod process;
+mod paging;
 mod realtime;
+mod recovery;
 mod refusals;
 mod routes;
 mod scenarios;
+mod sending;
 
 use std::time::Duration;
 
 /// Only a broken build is this slow; nothing else depends on the clock.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Waits for what must happen.
 async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {

@@ -11,50 +11,53 @@ use super::rest::Rest;
 use super::server::{SECRET, token};
 use super::within;
 
+/// What the binary reads besides its flags.
+const ENVIRONMENT: [&str; 8] = [
+    "HOST",
+    "PORT",
+    "JWT_SECRET",
+    "JIVCHAT_LOG",
+    "SOCKET_IO_CORS_ORIGIN",
+    "SOCKET_IO_TRANSPORTS",
+    "CHAT_MEDIA_PATH",
+    "MAX_FILE_SIZE",
+];
+
 /// A running `jivchat`; killed when it is dropped.
 pub(super) struct Process {
     child: Child,
     pub(super) address: SocketAddr,
 }
 
-/// The binary on this directory, with nothing of the environment that would change it.
-pub(super) fn command(directory: &Path) -> Command {
+/// The binary with nothing of the environment that would change it.
+pub(super) fn bare() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_jivchat"));
-    for variable in [
-        "HOST",
-        "PORT",
-        "JWT_SECRET",
-        "SOCKET_IO_TRANSPORTS",
-        "CHAT_MEDIA_PATH",
-        "MAX_FILE_SIZE",
-    ] {
+    for variable in ENVIRONMENT {
         command.env_remove(variable);
     }
+    command.stdin(Stdio::null());
     command
-        .args([
-            "--port",
-            "0",
-            "--log",
-            "error",
-            "--no-rate-limit",
-            "--jwt-secret",
-            SECRET,
-        ])
-        .arg("--data-dir")
-        .arg(directory)
-        .stdin(Stdio::null());
+}
+
+/// A server on this directory and a free port.
+pub(super) fn command(directory: &Path) -> Command {
+    let mut command = bare();
+    command.args(["--port", "0", "--log", "error", "--no-rate-limit"]);
+    command.args(["--jwt-secret", SECRET, "--data-dir"]);
+    command.arg(directory);
     command
 }
 
 impl Process {
     /// Starts on a directory and waits until the port is open.
     pub(super) async fn start(directory: &Path) -> Self {
-        let mut command = command(directory);
-        let mut child = command
-            .stderr(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
+        Self::spawn(command(directory)).await
+    }
+
+    /// Starts a server and waits until the port is open.
+    pub(super) async fn spawn(mut command: Command) -> Self {
+        let command = command.stderr(Stdio::piped()).stdout(Stdio::null());
+        let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let (say, said) = oneshot::channel();
         // Reads to the end: a child whose standard error is full would wait.

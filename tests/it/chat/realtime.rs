@@ -176,6 +176,40 @@ async fn typing_is_seen_by_the_others_who_have_the_chat_open() {
     }
 }
 
+/// The one test that takes its time: ten seconds, beside the others.
+#[tokio::test]
+async fn typing_that_is_not_renewed_stops_by_itself() {
+    let mut pair = Pair::start(&[]).await;
+    pair.of_asha.call("join-chat", &json!(pair.chat)).await;
+    let typing = json!({ "chatId": pair.chat, "isTyping": true });
+    pair.of_rohan.call("typing", &typing).await;
+    assert_eq!(pair.of_asha.event("typing").await["isTyping"], true);
+    let stopped = json!({ "userId": "rohan", "isTyping": false, "chatId": pair.chat });
+    assert_eq!(pair.of_asha.event("typing").await, stopped);
+}
+
+#[tokio::test]
+async fn nobody_is_left_typing_in_however_many_chats() {
+    let server = TestServer::start(&[]).await;
+    let rohan = server.user("rohan").await;
+    let mut typist = Client::connect(&server, &rohan).await;
+    let mut others = Vec::new();
+    for number in 0..12 {
+        let other = server.user(&format!("other-{number}")).await;
+        let chat = rohan.chat_with(&other).await;
+        let mut socket = Client::connect(&server, &other).await;
+        socket.call("join-chat", &json!(chat)).await;
+        let typing = json!({ "chatId": chat, "isTyping": true });
+        typist.call("typing", &typing).await;
+        assert_eq!(socket.event("typing").await["isTyping"], true);
+        others.push(socket);
+    }
+    typist.leave().await;
+    for socket in &mut others {
+        assert_eq!(socket.event("typing").await["isTyping"], false);
+    }
+}
+
 #[tokio::test]
 async fn rooms_are_joined_by_chat_id_in_any_form_and_left_again() {
     let mut pair = Pair::start(&[]).await;
@@ -245,6 +279,12 @@ async fn reading_is_told_to_all_and_counted_down_for_the_reader() {
     assert_eq!(statuses[..2], ["read", "read"]);
     assert_ne!(statuses[2], "read");
 
+    let elsewhere = pair.asha.chat_with(&pair.server.user("meera").await).await;
+    let foreign = pair.asha.says(&elsewhere, "not of this chat").await;
+    let wrong = json!({ "chatId": pair.chat, "messageId": foreign["_id"] });
+    let ack = pair.of_asha.call("markAsRead", &wrong).await;
+    assert_eq!(ack["error"], "message_not_found");
+
     // Backwards is no news.
     let back = json!({ "chatId": pair.chat, "messageId": ids[0] });
     assert_eq!(
@@ -284,6 +324,7 @@ async fn changes_over_rest_are_heard_by_sockets() {
         }
     }
     let meera = pair.server.user("meera").await;
+    let mut of_meera = Client::connect(&pair.server, &meera).await;
     let chat = meera
         .post("/api/chat/create", &json!({ "participantId": "asha" }))
         .await
@@ -298,6 +339,11 @@ async fn changes_over_rest_are_heard_by_sockets() {
     assert!(
         named(&heard, "newChat").is_empty(),
         "a chat that was there is no news"
+    );
+    let heard = of_meera.until_hears("end").await;
+    assert!(
+        named(&heard, "newChat").is_empty(),
+        "nor is it to its opener"
     );
 }
 

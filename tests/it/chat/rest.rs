@@ -120,16 +120,20 @@ impl Rest {
 
 impl Ask {
     pub(super) fn header(mut self, name: &str, value: &str) -> Self {
-        self.head.push_str(&format!("{name}: {value}\r\n"));
+        self.head.extend([name, ": ", value, "\r\n"]);
         self
     }
 
     pub(super) fn body(self, content_type: &str, bytes: &[u8]) -> Self {
-        let mut ask = self
-            .header("Content-Type", content_type)
-            .header("Content-Length", &bytes.len().to_string());
-        ask.body = bytes.to_vec();
-        ask
+        self.header("Content-Type", content_type)
+            .header("Content-Length", &bytes.len().to_string())
+            .raw(bytes)
+    }
+
+    /// A body whose headers are there already.
+    pub(super) fn raw(mut self, bytes: &[u8]) -> Self {
+        self.body = bytes.to_vec();
+        self
     }
 
     pub(super) fn json(self, value: &Value) -> Self {

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -23,6 +24,9 @@ pub(super) struct Gone;
 pub(super) struct Client {
     stream: WebSocketStream<TcpStream>,
     pub(super) id: String,
+    /// By what it can come back: what the server said, and the last event's offset.
+    pub(super) pid: Option<String>,
+    pub(super) offset: Option<String>,
     next_ack: u64,
     waiting: VecDeque<(String, Value)>,
 }
@@ -52,6 +56,8 @@ impl Client {
         let mut client = Self {
             stream,
             id: String::new(),
+            pid: None,
+            offset: None,
             next_ack: 0,
             waiting: VecDeque::new(),
         };
@@ -59,14 +65,30 @@ impl Client {
         assert!(open.starts_with("0{\"sid\":"), "{open}");
         let auth = auth.map_or(String::new(), Value::to_string);
         client.raw(&format!("40{auth}")).await;
-        let reply = client.frame().await.unwrap();
+        // What a recovered client missed comes before the reply.
+        let reply = loop {
+            let frame = client.frame().await.unwrap();
+            if frame.starts_with("40") || frame.starts_with("44") {
+                break frame;
+            }
+            client.keep(&frame);
+        };
         let payload: Value = serde_json::from_str(&reply[2..]).unwrap();
-        match &reply[..2] {
-            "40" => client.id = text(&payload["sid"]),
-            "44" => return Err(payload),
-            _ => panic!("neither connected nor refused: {reply}"),
+        if reply.starts_with("44") {
+            return Err(payload);
         }
+        client.id = text(&payload["sid"]);
+        client.pid = payload["pid"].as_str().map(str::to_owned);
         Ok(client)
+    }
+
+    /// The `auth` of somebody who claims to be this client.
+    pub(super) fn claim(&self, who: &Rest) -> Value {
+        let mut auth = json!({ "pid": self.pid, "token": who.token });
+        if let Some(offset) = &self.offset {
+            auth["offset"] = json!(offset);
+        }
+        auth
     }
 
     /// Sends a text frame as it is.
@@ -105,18 +127,12 @@ impl Client {
 
     /// The next event of that name; earlier events stay to be asked for.
     pub(super) async fn event(&mut self, name: &str) -> Value {
-        let mut seen = VecDeque::new();
-        loop {
-            let (found, payload) = self.next().await.unwrap_or_else(|Gone| {
-                panic!("the connection ended before {name} came, after {seen:?}")
-            });
-            if found == name {
-                seen.append(&mut self.waiting);
-                self.waiting = seen;
-                return payload;
-            }
-            seen.push_back((found, payload));
+        let mut events = self.until(name, |_| true).await;
+        let (_, payload) = events.pop().unwrap();
+        for earlier in events.into_iter().rev() {
+            self.waiting.push_front(earlier);
         }
+        payload
     }
 
     /// Everything up to and with the first event that is meant.
@@ -126,14 +142,20 @@ impl Client {
         is_meant: impl Fn(&Value) -> bool,
     ) -> Vec<(String, Value)> {
         let mut events = Vec::new();
-        loop {
-            let event = self.next().await.unwrap();
-            let is_last = event.0 == name && is_meant(&event.1);
-            events.push(event);
-            if is_last {
-                return events;
+        let wait = async {
+            loop {
+                let event = self.next().await.unwrap_or_else(|Gone| {
+                    panic!("the connection ended before {name} came, after {events:?}")
+                });
+                let is_last = event.0 == name && is_meant(&event.1);
+                events.push(event);
+                if is_last {
+                    break;
+                }
             }
-        }
+        };
+        within(name, wait).await;
+        events
     }
 
     /// Everything until somebody says `content`, without that: what follows is silence up to here.
@@ -159,10 +181,19 @@ impl Client {
     /// Waits until the server has ended the connection, and answers what came before.
     pub(super) async fn ended(&mut self) -> Vec<(String, Value)> {
         let mut events = Vec::new();
-        while let Ok(event) = self.next().await {
-            events.push(event);
-        }
+        let wait = async {
+            while let Ok(event) = self.next().await {
+                events.push(event);
+            }
+        };
+        within("the end of the connection", wait).await;
         events
+    }
+
+    /// Loses the connection without a word, and waits until the server has given it up, too.
+    pub(super) async fn drop_connection(&mut self) {
+        let _ = self.stream.get_mut().shutdown().await;
+        self.ended().await;
     }
 
     /// Ends the connection and waits until the server has heard of it.
@@ -176,6 +207,9 @@ impl Client {
         let arguments = arguments.unwrap_or_else(|| panic!("no event: {frame}"));
         let event: Vec<Value> = serde_json::from_str(arguments).unwrap();
         let payload = event.get(1).cloned().unwrap_or(Value::Null);
+        if let Some(offset) = event.get(2) {
+            self.offset = Some(text(offset));
+        }
         self.waiting.push_back((text(&event[0]), payload));
     }
 
@@ -228,8 +262,19 @@ impl Poller {
         assert_eq!((answer.status, &*answer.body), (200, &b"ok"[..]));
     }
 
+    /// Sends a payload that may be refused; the status of the answer.
+    pub(super) async fn status_of(&self, payload: &str) -> u16 {
+        let post = self.rest.ask("POST", &self.path);
+        let post = post.body("text/plain;charset=UTF-8", payload.as_bytes());
+        post.answer().await.status
+    }
+
     /// The next packet that is no heartbeat.
     pub(super) async fn packet(&mut self) -> String {
+        within("a packet", self.next_packet()).await
+    }
+
+    async fn next_packet(&mut self) -> String {
         loop {
             match self.waiting.pop_front() {
                 Some(ping) if ping == "2" => self.post("3").await,

@@ -44,3 +44,62 @@ async fn an_upgrade_to_something_else_that_is_reset() {
     }
     server.poller().await;
 }
+
+#[tokio::test]
+async fn frames_in_the_same_segment_as_the_handshake() {
+    let server = echo().await;
+    let poller = server.poller().await;
+    for query in [OPEN_WEBSOCKET.to_owned(), poller.upgrade_query()] {
+        let mut raw = Raw::connect(server.address).await;
+        raw.write(format!(
+            "GET {} HTTP/1.1\r\nHost: x\r\n{UPGRADE}\r\ntest",
+            server.target(&query)
+        ))
+        .await;
+        // A "t" has reserved bits set, which is no frame.
+        let bytes = raw.read_to_end().await;
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(text.starts_with("HTTP/1.1 101"), "{text}");
+        assert!(
+            bytes.ends_with(&[0x88, 2, 0x03, 0xea]),
+            "not closed with 1002: {bytes:?}"
+        );
+    }
+    assert!(is_open(&poller).await);
+}
+
+#[tokio::test]
+async fn heads_beyond_measure() {
+    let server = echo().await;
+    let target = server.target(OPEN_WEBSOCKET);
+    let headers = "X-Many: 1\r\n".repeat(2001);
+    let long = format!("{target}&x={}", "a".repeat(70_000));
+    for text in [
+        format!("GET {target} HTTP/1.1\r\nHost: x\r\n{UPGRADE}{headers}\r\n"),
+        format!("GET {long} HTTP/1.1\r\nHost: x\r\n\r\n"),
+        format!(
+            "GET {target} HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n",
+            "a".repeat(600_000)
+        ),
+    ] {
+        let status = request(server.address, &text).await.status;
+        assert!((400..500).contains(&status), "{status}");
+    }
+    server.websocket().await;
+}
+
+#[tokio::test]
+async fn a_body_with_two_lengths() {
+    let server = echo().await;
+    let poller = server.poller().await;
+    let text = format!(
+        "POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n4a\r\n0\r\n\r\n",
+        server.target(&poller.query())
+    );
+    let mut raw = Raw::connect(server.address).await;
+    raw.write(text).await;
+    // Chunked wins or the request is refused; it must never be read as two requests.
+    let status = raw.answer().await.status;
+    assert!(status == 200 || status == 400, "{status}");
+    server.poller().await;
+}

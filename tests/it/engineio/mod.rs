@@ -2,6 +2,7 @@
 
 mod endings;
 mod http;
+mod limits;
 mod posts;
 mod refusals;
 mod slow_consumers;
@@ -67,7 +68,10 @@ impl Handler for Recorder {
         let Message::Text(text) = message else { return };
         match text.as_str() {
             "panic" => panic!("as asked"),
-            "block" => self.release.notified().await,
+            "block" => {
+                session.send(&[Frame::message("blocking")]);
+                self.release.notified().await;
+            }
             "close" => {
                 session.send(&[Frame::message("last")]);
                 session.close(CloseReason::ServerClosed);

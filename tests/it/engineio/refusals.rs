@@ -211,7 +211,8 @@ async fn more_sessions_than_allowed() {
         server.engine.sessions(),
         Counts {
             polling: 1,
-            websocket: 1
+            websocket: 1,
+            unaccepted: 2
         }
     );
     poller.expect_post("1", 200).await;

@@ -119,7 +119,8 @@ async fn messages_sent_meanwhile_arrive_in_order_on_the_websocket() {
         server.engine.sessions(),
         Counts {
             polling: 0,
-            websocket: 1
+            websocket: 1,
+            unaccepted: 1,
         }
     );
 }

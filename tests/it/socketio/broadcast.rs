@@ -96,7 +96,7 @@ async fn a_slow_consumer_harms_only_itself() {
     }
     // Not through `expect_event`: `slow` borrows the server.
     let event = stage.events.recv().await.unwrap();
-    assert_eq!(event, "left, state of /: forced server close");
+    assert_eq!(event, "left, state of /: slow_consumer");
     slow.expect_gone().await;
     assert_eq!(stage.server.closes(CloseReason::SlowConsumer), 1);
     assert_eq!(stage.main().socket_count("r"), 1);

@@ -46,7 +46,7 @@ async fn a_panic_leaves_no_trace() {
     assert_eq!((stage.main().len(), stage.main().room_count()), (0, 0));
     // The namespace that had been joined hears of the end.
     stage
-        .expect_event("left, state of /custom: forced server close")
+        .expect_event("left, state of /custom: handler_panicked")
         .await;
     assert!(stage.events.try_recv().is_err());
 }
@@ -59,7 +59,7 @@ async fn disconnecting_during_on_connect_still_sends_both_packets() {
     expect_connect(&mut ws, "40").await;
     ws.expect("41").await;
     stage
-        .expect_event("left, state of /: server namespace disconnect")
+        .expect_event("left, state of /: server_disconnected")
         .await;
     ws.send("40").await;
     expect_connect(&mut ws, "40").await;
@@ -73,9 +73,7 @@ async fn losing_the_transport_during_on_connect_disconnects_once() {
     stage.expect_event("connecting").await;
     drop(ws);
     stage.server.engine.handler().handler().release.notify_one();
-    stage
-        .expect_event("left, state of /: transport close")
-        .await;
+    stage.expect_event("left, state of /: transport_lost").await;
     stage.server.idle().await;
     assert!(stage.events.try_recv().is_err());
     assert!(stage.main().is_empty());

@@ -6,15 +6,11 @@ use super::*;
 async fn every_ending_is_reported_once_with_its_reason() {
     let mut stage = Stage::new().await;
     for (packet, then, reason) in [
-        ("41", None, "client namespace disconnect"),
-        (
-            r#"42["disconnect me"]"#,
-            Some("41"),
-            "server namespace disconnect",
-        ),
-        (r#"42["expire"]"#, None, "forced server close"),
-        (r#"42["panic"]"#, None, "forced server close"),
-        ("4abc", None, "parse error"),
+        ("41", None, "client_disconnected"),
+        (r#"42["disconnect me"]"#, Some("41"), "server_disconnected"),
+        (r#"42["expire"]"#, None, "token_expired"),
+        (r#"42["panic"]"#, None, "handler_panicked"),
+        ("4abc", None, "parse_error"),
     ] {
         let (mut ws, _) = stage.joined().await;
         ws.send(packet).await;
@@ -44,10 +40,10 @@ async fn shutdown_sends_no_disconnect_so_that_clients_come_back() {
     assert!(drained);
     assert_eq!(end, Next::Closed(1001));
     stage
-        .expect_event("left, state of /: server shutting down")
+        .expect_event("left, state of /: server_shutdown")
         .await;
     stage
-        .expect_event("left, state of /custom: server shutting down")
+        .expect_event("left, state of /custom: server_shutdown")
         .await;
 }
 
@@ -58,7 +54,7 @@ async fn disconnecting_from_outside_reaches_an_idle_client() {
     stage.main().socket(id).unwrap().disconnect();
     ws.expect("41").await;
     stage
-        .expect_event("left, state of /: server namespace disconnect")
+        .expect_event("left, state of /: server_disconnected")
         .await;
     ws.send(r#"42["too late"]"#).await;
     ws.send("41").await;
@@ -80,9 +76,7 @@ async fn a_room_can_be_closed() {
     assert_eq!(a.next().await, Next::Closed(1005));
     assert_eq!(b.next().await, Next::Closed(1005));
     for _ in 0..2 {
-        stage
-            .expect_event("left, state of /: forced server close")
-            .await;
+        stage.expect_event("left, state of /: token_expired").await;
     }
     assert_eq!(stage.main().socket_count("user:1"), 0);
     assert_eq!(stage.main().socket_count("user:2"), 1);

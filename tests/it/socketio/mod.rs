@@ -4,6 +4,7 @@ mod broadcast;
 mod connecting;
 mod ending;
 mod packets;
+mod recovery;
 
 use std::sync::Arc;
 use std::time::Duration;

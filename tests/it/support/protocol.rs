@@ -28,6 +28,15 @@ pub(crate) fn official() -> engineio::Config {
     }
 }
 
+/// PINGs as often as in the official suites, but all the time in the world for a PONG, for tests in which a slow machine must not look
+/// like a dead client.
+pub(crate) fn lenient() -> engineio::Config {
+    engineio::Config {
+        ping_timeout: Duration::from_mins(1),
+        ..official()
+    }
+}
+
 /// Times so long that no heartbeat comes in a test's way.
 pub(crate) fn patient() -> engineio::Config {
     engineio::Config::default()

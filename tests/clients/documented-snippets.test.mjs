@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { io } from 'socket.io-client';
 import { miniReact } from './support/mini-react.mjs';
-import { Person, pair } from './support/rest.mjs';
+import { Person, demoPerson, pair } from './support/rest.mjs';
 import { Server } from './support/server.mjs';
 import { ask, connected, next, record, socketFor } from './support/sockets.mjs';
 
@@ -12,7 +12,7 @@ let server;
 before(async () => (server = await Server.start()));
 after(() => server?.stop());
 
-const patience = { timeout: 60_000 };
+const patience = { timeout: 600_000 };
 
 test('initiatePetInquiry: "Chat with Seller" leads to the chat screen with the pet', patience, async () => {
   const { token } = new Person(server, 'snippet-buyer');
@@ -43,8 +43,7 @@ test('initiatePetInquiry: "Chat with Seller" leads to the chat screen with the p
 test('ChatListItem finds every field it reads', patience, async () => {
   const buyer = new Person(server, 'snippet-list');
   const created = await buyer.post('/create', { petId: 'pet-beagle' });
-  const session = await (await fetch(`${server.url}/demo/session.json`)).json();
-  const seller = new Person(server, 'user-kabir', session.users.find(({ _id }) => _id === 'user-kabir').token);
+  const seller = await demoPerson(server, 'user-kabir');
   await seller.post(`/${created._id}/send`, { content: 'Ask me anything' });
 
   const currentUserId = buyer.id;

@@ -11,7 +11,7 @@ before(async () => (server = await Server.start()));
 after(() => server?.stop());
 
 for (const [setting, options] of Object.entries(TRANSPORT_SETTINGS)) {
-  describe(`over ${setting}`, { timeout: 60_000 }, () => {
+  describe(`over ${setting}`, { timeout: 600_000 }, () => {
     const name = setting.replaceAll(/[^a-z]/g, '');
 
     /** Two people with a chat, both connected and in its room. */
@@ -150,7 +150,7 @@ for (const [setting, options] of Object.entries(TRANSPORT_SETTINGS)) {
   });
 }
 
-describe('across restarts', { timeout: 120_000 }, () => {
+describe('across restarts', { timeout: 600_000 }, () => {
   for (const signal of ['SIGTERM', 'SIGKILL']) {
     for (const [setting, options] of Object.entries(TRANSPORT_SETTINGS)) {
       test(`${signal}: a client over ${setting} reconnects by itself and nothing acknowledged is missing`, async () => {
@@ -180,7 +180,7 @@ describe('across restarts', { timeout: 120_000 }, () => {
   }
 });
 
-test('a token that ends while connected ends the session; the client refreshes and comes back', { timeout: 60_000 }, async () => {
+test('a token that ends while connected ends the session; the client refreshes and comes back', { timeout: 600_000 }, async () => {
   const person = new Person(server, 'short-lived');
   const socket = await connected(person, { auth: { token: mint(person.id, { seconds: 2 }) } });
   const reason = next(socket, 'disconnect');

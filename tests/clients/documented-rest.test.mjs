@@ -15,7 +15,7 @@ let server;
 before(async () => (server = await Server.start()));
 after(() => server?.stop());
 
-describe('chats', { timeout: 60_000 }, () => {
+describe('chats', { timeout: 600_000 }, () => {
   test('an inquiry about a pet brings its owner in and shows the pet', async () => {
     const buyer = new Person(server, 'rest-buyer');
     const answer = await buyer.call('POST', '/create', { participantId: SELLER, petId: PET });
@@ -88,7 +88,7 @@ describe('chats', { timeout: 60_000 }, () => {
   });
 });
 
-describe('messages', { timeout: 60_000 }, () => {
+describe('messages', { timeout: 600_000 }, () => {
   test('send answers with the message, and a reply carries its parent', async () => {
     const { one, two, chat } = await pair(server, 'rest-send');
     const answer = await one.call('POST', `/${chat._id}/send`, { content: 'Hello! Is this pet still available?', messageType: 'text' });
@@ -171,7 +171,7 @@ describe('messages', { timeout: 60_000 }, () => {
   });
 });
 
-test('the curl lines of the documentation work as they stand', { timeout: 60_000 }, async () => {
+test('the curl lines of the documentation work as they stand', { timeout: 600_000 }, async () => {
   const buyer = new Person(server, 'curl-buyer');
   const shell = async (line, ids) => {
     const command = Object.entries(ids).reduce((text, [name, value]) => text.replaceAll(name, value), line);
@@ -197,7 +197,7 @@ test('the curl lines of the documentation work as they stand', { timeout: 60_000
   assert.deepEqual([sent.success, sent.data.content], [true, 'Test message']);
 });
 
-test('a token printed by the command line opens the door', { timeout: 60_000 }, async () => {
+test('a token printed by the command line opens the door', { timeout: 600_000 }, async () => {
   const token = await run('token', '--id', 'cli-user', '--name', 'Somebody', '--jwt-secret', SECRET);
   const person = new Person(server, 'cli-user', token);
   assert.deepEqual((await person.get('/my-chats')).chats, []);

@@ -1,0 +1,181 @@
+//! The binary as a person and a supervisor use it: what it prints, what it exits with, what it refuses to start with.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::process::{Process, bare, command};
+use super::rest::{Answer, Rest};
+use super::server::TestServer;
+use super::sockets::Client;
+use super::within;
+
+async fn run(mut command: Command) -> Output {
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap());
+    within("the command to end", output).await.unwrap()
+}
+
+/// What a failure says on standard error: one line.
+fn complaint(output: &Output) -> String {
+    assert!(
+        output.status.code().is_some_and(|code| code != 0),
+        "{output:?}"
+    );
+    let said = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(said.trim().lines().count(), 1, "{said}");
+    said
+}
+
+#[tokio::test]
+async fn a_directory_without_a_secret_gets_one_and_tokens_are_signed_with_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut minting = bare();
+    minting.args(["token", "--id", "asha", "--name", "Asha", "--data-dir"]);
+    let minted = run({
+        minting.arg(directory.path());
+        minting
+    });
+    let minted = minted.await;
+    assert!(minted.status.success(), "{minted:?}");
+    let token = String::from_utf8(minted.stdout).unwrap();
+    let secret = directory.path().join("jwt-secret");
+    let mode = std::fs::metadata(secret).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    let mut serving = bare();
+    serving.args(["serve", "--port", "0", "--log", "error", "--data-dir"]);
+    serving.arg(directory.path());
+    let process = Process::spawn(serving).await;
+    let asha = Rest::new(process.address, "asha", Some(token.trim().to_owned()));
+    asha.get("/api/chat/my-chats").await.ok(200);
+    process
+        .user("asha")
+        .get("/api/chat/my-chats")
+        .await
+        .refused(401, "token_invalid");
+}
+
+#[tokio::test]
+async fn what_cannot_work_is_refused_in_one_line_with_the_remedy() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut weak = bare();
+    weak.args([
+        "--port",
+        "0",
+        "--jwt-secret",
+        "too-short",
+        "--log",
+        "error",
+        "--data-dir",
+    ]);
+    weak.arg(directory.path());
+    let said = complaint(&run(weak).await);
+    assert!(
+        said.contains("--allow-weak-secret") && !said.contains("too-short"),
+        "{said}"
+    );
+
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let mut busy = bare();
+    busy.args(["--port", &port, "--log", "error", "--data-dir"])
+        .arg(directory.path());
+    let said = complaint(&run(busy).await);
+    assert!(said.contains("--port") && said.contains(&port), "{said}");
+
+    let file = directory.path().join("no-directory");
+    std::fs::write(&file, "x").unwrap();
+    let said = complaint(&run(command(&file)).await);
+    assert!(said.contains(file.to_str().unwrap()), "{said}");
+
+    let mut flag = bare();
+    flag.arg("--no-such-flag");
+    assert_eq!(run(flag).await.status.code(), Some(2));
+}
+
+#[tokio::test]
+async fn a_supervisor_can_ask_how_it_goes() {
+    let directory = tempfile::tempdir().unwrap();
+    let process = Process::start(directory.path()).await;
+    let asking = |port: u16| {
+        let mut asking = bare();
+        asking.args(["healthcheck", "--port", &port.to_string()]);
+        run(asking)
+    };
+    let well = asking(process.address.port()).await;
+    assert!(well.status.success(), "{well:?}");
+    let health: Value = serde_json::from_slice(&well.stdout).unwrap();
+    assert_eq!(health["status"], "ok");
+    let port = process.address.port();
+    process.kill();
+    complaint(&asking(port).await);
+}
+
+#[tokio::test]
+async fn the_demo_prints_tokens_that_work_and_is_nowhere_else() {
+    let server = TestServer::start(&["--demo"]).await;
+    let session = server.anonymous().get("/demo/session.json").await;
+    let session: Value = serde_json::from_slice(&session.body).unwrap();
+    let (users, pets) = (
+        session["users"].as_array().unwrap(),
+        session["pets"].as_array().unwrap(),
+    );
+    assert!(users.len() >= 6 && pets.len() >= 8);
+    let mut conversations = 0;
+    for user in users {
+        let demo = server
+            .anonymous()
+            .with_token(user["token"].as_str().unwrap());
+        let listed = demo.get("/api/chat/my-chats").await.ok(200);
+        conversations += listed["chats"].as_array().unwrap().len();
+    }
+    assert!(conversations >= 6);
+    let page = server.anonymous().get("/").await;
+    assert_eq!(page.status, 200);
+    assert!(
+        page.header("content-type")
+            .unwrap()
+            .starts_with("text/html")
+    );
+
+    let directory = server.stop().await;
+    let plain = TestServer::start_in(directory, &[]).await;
+    for path in ["/", "/demo/session.json", "/demo/assets/app.js"] {
+        plain.anonymous().get(path).await.refused(404, "not_found");
+    }
+}
+
+#[tokio::test]
+async fn a_request_in_flight_is_finished_before_the_end() {
+    let server = TestServer::start(&[]).await;
+    let (asha, rohan) = (server.user("asha").await, server.user("rohan").await);
+    let chat = rohan.chat_with(&asha).await;
+    let address = server.address();
+    let mut socket = Client::connect(&server, &asha).await;
+    let ask = rohan.ask("POST", &format!("/api/chat/{chat}/send"));
+    let whole = ask.json(&json!({ "content": "the last word" })).bytes();
+    let (most, last) = whole.split_at(whole.len() - 5);
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(most).await.unwrap();
+    // Answered after it was read, so the head before it has been read as well.
+    rohan.get("/health").await;
+
+    let stopping = tokio::spawn(server.stop());
+    let refusing = async { while TcpStream::connect(address).await.is_ok() {} };
+    within("the port to close", refusing).await;
+    stream.write_all(last).await.unwrap();
+    let mut bytes = Vec::new();
+    within("the answer", stream.read_to_end(&mut bytes))
+        .await
+        .unwrap();
+    let answer = Answer::parse(&bytes).unwrap();
+    assert_eq!(answer.ok(201)["content"], "the last word");
+    socket.ended().await;
+    let directory = within("the end", stopping).await.unwrap();
+    let again = TestServer::start_in(directory, &[]).await;
+    let history = again.stranger("asha").messages(&chat).await;
+    assert_eq!(history[0]["content"], "the last word");
+}
