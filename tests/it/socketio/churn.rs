@@ -33,7 +33,7 @@ impl Handler for Guest {
 
 async fn over_polling(server: &Server<SocketIo<Guest>>, cycle: usize) {
     let poller = server.poller().await;
-    if cycle % 6 == 0 {
+    if cycle.is_multiple_of(6) {
         // Opened and never seen again.
         return;
     }
@@ -49,7 +49,7 @@ async fn over_polling(server: &Server<SocketIo<Guest>>, cycle: usize) {
 
 async fn over_websocket(server: &Server<SocketIo<Guest>>, cycle: usize) {
     let mut ws = server.websocket().await;
-    if cycle % 6 == 0 {
+    if cycle.is_multiple_of(6) {
         return;
     }
     ws.send("40").await;
