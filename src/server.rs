@@ -2,6 +2,7 @@
 
 mod connections;
 mod dispatch;
+mod settings;
 mod tasks;
 
 use std::io;
@@ -20,16 +21,15 @@ use self::connections::{Connections, Counted};
 use self::dispatch::Dispatch;
 use self::tasks::Background;
 use crate::access::Access;
-use crate::api::{AdminKey, Api, Uploads, remove_doomed};
-use crate::auth::{Expiry, Secret, SecretError, Strength, Verifier};
-use crate::chat::{self, Service};
-use crate::config::{Serve, TransportName};
+use crate::api::{Api, Uploads, remove_doomed};
+use crate::auth::SecretError;
+use crate::chat::Service;
+use crate::config::Serve;
 use crate::cors::Cors;
-use crate::engineio::{self, Engine, Transports};
-use crate::limits::Rate;
+use crate::engineio::Engine;
 use crate::media::Media;
-use crate::realtime::{self, Delivery, Realtime};
-use crate::socketio::{self, Io, Namespace, RecoveryConfig, SocketIo};
+use crate::realtime::{Delivery, Realtime};
+use crate::socketio::{Io, SocketIo};
 use crate::store::{self, Store, WriterThread};
 use crate::web::Demo;
 
@@ -45,8 +45,6 @@ const MAX_HEADER_BYTES: usize = 64 * 1024;
 const MAX_HEADERS: usize = 100;
 /// Connections that the system may hold for us while we accept others.
 const BACKLOG: u32 = 4096;
-/// Difference that is granted between the host's clock and ours.
-const CLOCK_LEEWAY: Duration = Duration::from_secs(2);
 /// Events and write jobs that may wait for the writer thread.
 const WRITE_QUEUE: usize = 4096;
 
@@ -135,20 +133,20 @@ impl Server {
             address: asked,
             source,
         })?;
-        let admin_key = admin_key(config)?;
-        let secrets = secrets(config)?;
+        let admin_key = settings::admin_key(config)?;
+        let secrets = settings::secrets(config)?;
         let secret = secrets.first().filter(|_| config.demo).cloned();
-        let verifier = verifier(config, secrets)?;
+        let verifier = settings::verifier(config, secrets)?;
         let (store, writer) = open_store(config).await?;
-        let (chat, events) = Service::new(store.clone(), rules(config));
+        let (chat, events) = Service::new(store.clone(), settings::rules(config));
         let media = open_media(config, &chat).await?;
-        let namespace = namespace(config);
+        let namespace = settings::namespace(config);
         let delivery = Delivery::new(chat.clone(), &namespace);
         let background = Background::start(
             store,
             writer,
             chat.clone(),
-            compaction_policy(config),
+            settings::compaction_policy(config),
             delivery.run(events),
         );
         let demo = match secret {
@@ -157,8 +155,12 @@ impl Server {
         };
         let access = Arc::new(Access::new(verifier, chat.clone()));
         let realtime = Realtime::new(chat.clone(), Arc::clone(&access));
-        let sockets = SocketIo::new(socketio_config(config), Io::of(&[namespace]), realtime);
-        let engine = Engine::new(engine_config(config), sockets);
+        let sockets = SocketIo::new(
+            settings::socketio_config(config),
+            Io::of(&[namespace]),
+            realtime,
+        );
+        let engine = Engine::new(settings::engine_config(config), sockets);
         let api = Api {
             chat: chat.clone(),
             access,
@@ -320,13 +322,6 @@ async fn open_store(config: &Serve) -> Result<(Store, WriterThread), Error> {
     Ok(opening.await.map_err(|_| store::Error::Panicked)??)
 }
 
-fn compaction_policy(config: &Serve) -> store::CompactionPolicy {
-    store::CompactionPolicy {
-        ratio: config.storage.compact_ratio,
-        min_bytes: config.storage.compact_min_size << 20,
-    }
-}
-
 /// Takes the address and does not listen yet: whoever connects while the store is opening is refused, not kept waiting.
 fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = match address {
@@ -344,71 +339,6 @@ fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
 fn listen(socket: TcpSocket) -> io::Result<(TcpListener, SocketAddr)> {
     let address = socket.local_addr()?;
     Ok((socket.listen(BACKLOG)?, address))
-}
-
-fn rules(config: &Serve) -> chat::Options {
-    let rules = &config.rules;
-    let per_minute = if rules.no_rate_limit {
-        0
-    } else {
-        rules.message_rate
-    };
-    chat::Options {
-        require_known_users: config.tokens.require_known_users,
-        mark_read_on_fetch: rules.mark_read_on_fetch,
-        message_rate: Rate {
-            per_minute,
-            burst: rules.message_burst,
-        },
-    }
-}
-
-fn secrets(config: &Serve) -> Result<Vec<Secret>, Error> {
-    let data_dir = &config.storage.data_dir;
-    std::fs::create_dir_all(data_dir).map_err(|source| Error::DataDir {
-        path: data_dir.display().to_string(),
-        source,
-    })?;
-    let tokens = &config.tokens;
-    let strength = if tokens.allow_weak_secret || config.demo {
-        Strength::WeakAllowed
-    } else {
-        Strength::Required
-    };
-    Ok(Secret::load(
-        &tokens.jwt_secret,
-        &tokens.jwt_secret_file,
-        &config.storage.data_dir,
-        strength,
-    )?)
-}
-
-fn admin_key(config: &Serve) -> Result<Option<AdminKey>, Error> {
-    let admin = &config.admin;
-    let key = match (&admin.admin_key, &admin.admin_key_file) {
-        (None, None) => return Ok(None),
-        (Some(key), _) => key.clone(),
-        (None, Some(path)) => {
-            std::fs::read_to_string(path).map_err(|source| Error::AdminKeyFile {
-                path: path.display().to_string(),
-                source,
-            })?
-        }
-    };
-    AdminKey::new(key.trim())
-        .map(Some)
-        .ok_or(Error::EmptyAdminKey)
-}
-
-fn verifier(config: &Serve, secrets: Vec<Secret>) -> Result<Verifier, Error> {
-    let expiry = if config.tokens.allow_tokens_without_exp {
-        Expiry::Optional
-    } else {
-        Expiry::Required
-    };
-    let verifier = Verifier::new(secrets, expiry, CLOCK_LEEWAY);
-    verifier.self_test().map_err(|_| Error::SelfTest)?;
-    Ok(verifier)
 }
 
 /// Opens the media directory and removes the files whose messages were deleted just before a crash.
@@ -431,62 +361,4 @@ async fn open_media(config: &Serve, chat: &Service) -> Result<Arc<Media>, Error>
         remove_doomed(chat, &media, name).await;
     }
     Ok(media)
-}
-
-fn engine_config(config: &Serve) -> engineio::Config {
-    let protocol = &config.protocol;
-    let rate = |limit| if config.rules.no_rate_limit { 0 } else { limit };
-    engineio::Config {
-        path: "/socket.io".to_owned(),
-        ping_interval: Duration::from_millis(protocol.ping_interval),
-        ping_timeout: Duration::from_millis(protocol.ping_timeout),
-        upgrade_timeout: Duration::from_millis(protocol.upgrade_timeout),
-        body_deadline: Duration::from_millis(protocol.body_timeout),
-        max_payload: protocol.max_payload as usize,
-        transports: Transports {
-            polling: protocol.transports.contains(&TransportName::Polling),
-            websocket: protocol.transports.contains(&TransportName::Websocket),
-        },
-        max_sessions: config.network.max_connections as usize,
-        max_sessions_per_address: protocol.max_sessions_per_address as usize,
-        max_unaccepted: protocol.max_unauthenticated as usize,
-        max_messages_per_second: rate(protocol.max_events_per_second),
-        max_bytes_per_second: rate(protocol.max_bytes_per_second),
-        max_packets_per_post: protocol.max_packets_per_post as usize,
-        max_fragments: protocol.max_fragments as usize,
-        max_outbound_packets: protocol.max_outbound_packets as usize,
-        max_outbound_bytes: protocol.max_outbound_bytes as usize,
-        kept_headers: vec![hyper::header::AUTHORIZATION],
-        shutdown_jitter: Duration::from_secs(1),
-        ..engineio::Config::default()
-    }
-}
-
-fn namespace(config: &Serve) -> Namespace {
-    let protocol = &config.protocol;
-    if protocol.recovery_window == 0 {
-        return Namespace::new(realtime::NAMESPACE);
-    }
-    let recovery = RecoveryConfig {
-        window: Duration::from_secs(protocol.recovery_window),
-        detection: Duration::from_millis(protocol.ping_interval + protocol.ping_timeout),
-        max_events: protocol.recovery_max_events as usize,
-        max_bytes: protocol.recovery_max_bytes as usize,
-        max_sockets: protocol.recovery_max_sockets as usize,
-        max_missed: protocol.recovery_max_missed as usize,
-    };
-    Namespace::with_recovery(realtime::NAMESPACE, recovery)
-}
-
-fn socketio_config(config: &Serve) -> socketio::Config {
-    let protocol = &config.protocol;
-    socketio::Config {
-        connect_timeout: Duration::from_millis(protocol.connect_timeout),
-        attachment_timeout: Duration::from_millis(protocol.attachment_timeout),
-        max_attachments: protocol.max_attachments as usize,
-        max_attachment_bytes: protocol.max_payload as usize,
-        max_namespace_bytes: protocol.max_namespace_length as usize,
-        max_event_name_bytes: protocol.max_event_name_length as usize,
-        max_json_depth: protocol.max_json_depth as usize,
-    }
 }

@@ -1,0 +1,147 @@
+//! From flags to the settings of each part: the only place that translates the one into the other.
+
+use std::time::Duration;
+
+use super::Error;
+use crate::api::AdminKey;
+use crate::auth::{Expiry, Secret, Strength, Verifier};
+use crate::chat;
+use crate::config::{Serve, TransportName};
+use crate::engineio::{self, Transports};
+use crate::limits::Rate;
+use crate::realtime;
+use crate::socketio::{self, Namespace, RecoveryConfig};
+use crate::store;
+
+/// Difference that is granted between the host's clock and ours.
+const CLOCK_LEEWAY: Duration = Duration::from_secs(2);
+
+pub(super) fn secrets(config: &Serve) -> Result<Vec<Secret>, Error> {
+    let data_dir = &config.storage.data_dir;
+    std::fs::create_dir_all(data_dir).map_err(|source| Error::DataDir {
+        path: data_dir.display().to_string(),
+        source,
+    })?;
+    let tokens = &config.tokens;
+    let strength = if tokens.allow_weak_secret || config.demo {
+        Strength::WeakAllowed
+    } else {
+        Strength::Required
+    };
+    Ok(Secret::load(
+        &tokens.jwt_secret,
+        &tokens.jwt_secret_file,
+        &config.storage.data_dir,
+        strength,
+    )?)
+}
+
+pub(super) fn verifier(config: &Serve, secrets: Vec<Secret>) -> Result<Verifier, Error> {
+    let expiry = if config.tokens.allow_tokens_without_exp {
+        Expiry::Optional
+    } else {
+        Expiry::Required
+    };
+    let verifier = Verifier::new(secrets, expiry, CLOCK_LEEWAY);
+    verifier.self_test().map_err(|_| Error::SelfTest)?;
+    Ok(verifier)
+}
+
+pub(super) fn admin_key(config: &Serve) -> Result<Option<AdminKey>, Error> {
+    let admin = &config.admin;
+    let key = match (&admin.admin_key, &admin.admin_key_file) {
+        (None, None) => return Ok(None),
+        (Some(key), _) => key.clone(),
+        (None, Some(path)) => {
+            std::fs::read_to_string(path).map_err(|source| Error::AdminKeyFile {
+                path: path.display().to_string(),
+                source,
+            })?
+        }
+    };
+    AdminKey::new(key.trim())
+        .map(Some)
+        .ok_or(Error::EmptyAdminKey)
+}
+
+pub(super) fn rules(config: &Serve) -> chat::Options {
+    let rules = &config.rules;
+    let per_minute = if rules.no_rate_limit {
+        0
+    } else {
+        rules.message_rate
+    };
+    chat::Options {
+        require_known_users: config.tokens.require_known_users,
+        mark_read_on_fetch: rules.mark_read_on_fetch,
+        message_rate: Rate {
+            per_minute,
+            burst: rules.message_burst,
+        },
+    }
+}
+
+pub(super) fn compaction_policy(config: &Serve) -> store::CompactionPolicy {
+    store::CompactionPolicy {
+        ratio: config.storage.compact_ratio,
+        min_bytes: config.storage.compact_min_size << 20,
+    }
+}
+
+pub(super) fn engine_config(config: &Serve) -> engineio::Config {
+    let protocol = &config.protocol;
+    let rate = |limit| if config.rules.no_rate_limit { 0 } else { limit };
+    engineio::Config {
+        path: "/socket.io".to_owned(),
+        ping_interval: Duration::from_millis(protocol.ping_interval),
+        ping_timeout: Duration::from_millis(protocol.ping_timeout),
+        upgrade_timeout: Duration::from_millis(protocol.upgrade_timeout),
+        body_deadline: Duration::from_millis(protocol.body_timeout),
+        max_payload: protocol.max_payload as usize,
+        transports: Transports {
+            polling: protocol.transports.contains(&TransportName::Polling),
+            websocket: protocol.transports.contains(&TransportName::Websocket),
+        },
+        max_sessions: config.network.max_connections as usize,
+        max_sessions_per_address: protocol.max_sessions_per_address as usize,
+        max_unaccepted: protocol.max_unauthenticated as usize,
+        max_messages_per_second: rate(protocol.max_events_per_second),
+        max_bytes_per_second: rate(protocol.max_bytes_per_second),
+        max_packets_per_post: protocol.max_packets_per_post as usize,
+        max_fragments: protocol.max_fragments as usize,
+        max_outbound_packets: protocol.max_outbound_packets as usize,
+        max_outbound_bytes: protocol.max_outbound_bytes as usize,
+        kept_headers: vec![hyper::header::AUTHORIZATION],
+        shutdown_jitter: Duration::from_secs(1),
+        ..engineio::Config::default()
+    }
+}
+
+pub(super) fn namespace(config: &Serve) -> Namespace {
+    let protocol = &config.protocol;
+    if protocol.recovery_window == 0 {
+        return Namespace::new(realtime::NAMESPACE);
+    }
+    let recovery = RecoveryConfig {
+        window: Duration::from_secs(protocol.recovery_window),
+        detection: Duration::from_millis(protocol.ping_interval + protocol.ping_timeout),
+        max_events: protocol.recovery_max_events as usize,
+        max_bytes: protocol.recovery_max_bytes as usize,
+        max_sockets: protocol.recovery_max_sockets as usize,
+        max_missed: protocol.recovery_max_missed as usize,
+    };
+    Namespace::with_recovery(realtime::NAMESPACE, recovery)
+}
+
+pub(super) fn socketio_config(config: &Serve) -> socketio::Config {
+    let protocol = &config.protocol;
+    socketio::Config {
+        connect_timeout: Duration::from_millis(protocol.connect_timeout),
+        attachment_timeout: Duration::from_millis(protocol.attachment_timeout),
+        max_attachments: protocol.max_attachments as usize,
+        max_attachment_bytes: protocol.max_payload as usize,
+        max_namespace_bytes: protocol.max_namespace_length as usize,
+        max_event_name_bytes: protocol.max_event_name_length as usize,
+        max_json_depth: protocol.max_json_depth as usize,
+    }
+}
