@@ -88,7 +88,8 @@ pub struct Network {
         long,
         env = "SOCKET_IO_CORS_ORIGIN",
         value_delimiter = ',',
-        value_name = "ORIGIN"
+        value_name = "ORIGIN",
+        value_parser = parse_origin
     )]
     pub cors_origin: Vec<String>,
     /// Open TCP connections in total; past it new ones wait in the backlog
@@ -296,6 +297,19 @@ pub struct Log {
         value_name = "FILTER"
     )]
     pub log: String,
+}
+
+/// `*`, nothing, or scheme, host and perhaps port: what a browser sends as `Origin`.
+fn parse_origin(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.is_empty() || text == "*" || text.contains("://") {
+        Ok(text.to_owned())
+    } else {
+        Err(
+            "an origin is scheme://host or scheme://host:port, such as https://www.example.com"
+                .to_owned(),
+        )
+    }
 }
 
 /// Form of the log lines.

@@ -92,9 +92,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The address cannot be listened on.
-    #[error(
-        "cannot listen on {address}: {source}; is another server running there? Choose another with --port"
-    )]
+    #[error("cannot listen on {address}: {source}; {}", listen_remedy(source))]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -109,6 +107,18 @@ pub enum Error {
         "stopped because the store failed: {0}; start again, every acknowledged message is kept"
     )]
     Failed(String),
+}
+
+fn listen_remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine has no such address: choose another with --host"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "ports under 1024 are privileged: choose another with --port"
+        }
+        _ => "is another server running there? Choose another with --port",
+    }
 }
 
 /// An open server that listens and does not accept yet.

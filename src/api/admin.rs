@@ -75,19 +75,25 @@ impl Api {
         self.check_admin(request.headers())?;
         let reads = request.method() != Method::PUT;
         match resource {
-            Resource::User(id) if reads => self.show_user(parse_id(id, "userId")?).await,
-            Resource::Pet(id) if reads => self.show_pet(parse_id(id, "petId")?).await,
+            Resource::User(id) if reads => {
+                self.show_user(parse_id(id, "userId")?, "User retrieved successfully")
+                    .await
+            }
+            Resource::Pet(id) if reads => {
+                self.show_pet(parse_id(id, "petId")?, "Pet retrieved successfully")
+                    .await
+            }
             Resource::User(id) => {
                 let id = parse_id(id, "userId")?;
                 self.upsert_user(&id, request::object(request).await?)
                     .await?;
-                self.show_user(id).await
+                self.show_user(id, "User stored successfully").await
             }
             Resource::Pet(id) => {
                 let id: PetId = parse_id(id, "petId")?;
                 self.upsert_pet(&id, request::object(request).await?)
                     .await?;
-                self.show_pet(id).await
+                self.show_pet(id, "Pet stored successfully").await
             }
             Resource::Users => {
                 let mut results = Vec::new();
@@ -116,23 +122,15 @@ impl Api {
         }
     }
 
-    async fn show_user(&self, id: UserId) -> Result<Response<Body>, Failure> {
+    async fn show_user(&self, id: UserId, message: &str) -> Result<Response<Body>, Failure> {
         let user = self.chat.user(id).await?;
         let is_online = self.chat.presence().is_online(&user.id);
-        succeeded(
-            StatusCode::OK,
-            "User retrieved successfully",
-            view::user(&user, is_online),
-        )
+        succeeded(StatusCode::OK, message, view::user(&user, is_online))
     }
 
-    async fn show_pet(&self, id: PetId) -> Result<Response<Body>, Failure> {
+    async fn show_pet(&self, id: PetId, message: &str) -> Result<Response<Body>, Failure> {
         let pet = self.chat.pet(id).await?;
-        succeeded(
-            StatusCode::OK,
-            "Pet retrieved successfully",
-            view::pet(&pet),
-        )
+        succeeded(StatusCode::OK, message, view::pet(&pet))
     }
 
     async fn user_row(&self, row: &Map<String, Value>) -> Result<(), Failure> {

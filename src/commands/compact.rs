@@ -1,6 +1,6 @@
 //! `compact`: makes the data of a stopped server small.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde_json::json;
 
 use crate::config::Offline;
@@ -11,6 +11,13 @@ const QUEUE: usize = 16;
 
 /// Compacts the journal and the index, and prints what that gave.
 pub fn compact(arguments: &Offline) -> Result<()> {
+    // Opening would make a new directory where there is none.
+    if !arguments.data_dir.join("journal").is_dir() {
+        bail!(
+            "{} is no data directory: it has no journal; name another with --data-dir",
+            arguments.data_dir.display()
+        );
+    }
     let (store, writer) = Store::open(&Options {
         data_dir: arguments.data_dir.clone(),
         cache: arguments.cache_size << 20,

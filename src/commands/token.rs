@@ -17,7 +17,18 @@ pub fn token(arguments: &Token) -> Result<()> {
     };
     if tokens.jwt_secret.is_empty() && tokens.jwt_secret_file.is_empty() {
         let dir = &arguments.data_dir;
-        std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+        std::fs::create_dir_all(dir).with_context(|| {
+            format!(
+                "cannot create {}; make it writable or name another with --data-dir",
+                dir.display()
+            )
+        })?;
+        if !dir.join("jwt-secret").exists() {
+            eprintln!(
+                "jivchat: made a new secret in {}; only a server on that directory accepts this token",
+                dir.display()
+            );
+        }
     }
     let secrets = Secret::load(
         &tokens.jwt_secret,

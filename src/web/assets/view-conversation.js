@@ -128,8 +128,12 @@ export function conversationView(model, client) {
     if (isTyping && atEnd) toEnd();
   }
 
+  let lastTop = 0;
   scroller.addEventListener('scroll', () => {
-    atEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_END_PX;
+    const isNearEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_END_PX;
+    // Only who scrolls up leaves the end: a picture that has just grown the list has moved it away from nobody.
+    atEnd = isNearEnd || (atEnd && scroller.scrollTop >= lastTop);
+    lastTop = scroller.scrollTop;
     jump.hidden = atEnd;
     if (scroller.scrollTop < 200 && chatId) client.loadOlder(chatId);
     markRead();
@@ -152,6 +156,7 @@ export function conversationView(model, client) {
       if (nextChatId === chatId) return;
       chatId = nextChatId;
       atEnd = true;
+      lastTop = 0;
       firstKey = undefined;
       list.replaceChildren();
       composer.open(chatId);
