@@ -147,18 +147,10 @@ impl Handler for Realtime {
     async fn on_disconnect(&self, socket: &Socket, state: Connected, reason: DisconnectReason) {
         let user = &state.caller.user;
         tracing::info!(
-            socket = %socket.id(), user = %user, name = ?state.name, reason = cause(reason), "socket disconnected"
+            socket = %socket.id(), user = %user, name = ?state.name, reason = reason.as_str(), "socket disconnected"
         );
         state.typing.stop_all(&self.chat, user);
         self.chat.socket_disconnected(user).await;
-    }
-}
-
-/// The reason as the server names it: clients are told less.
-fn cause(reason: DisconnectReason) -> &'static str {
-    match reason {
-        DisconnectReason::SessionClosed(close) => close.as_str(),
-        left => left.as_str(),
     }
 }
 

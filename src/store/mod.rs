@@ -144,7 +144,7 @@ impl Store {
             _lock: opened.lock,
         });
         let (work, queue) = mpsc::channel(options.queue);
-        let writer = Writer {
+        let mut writer = Writer {
             shared: Arc::clone(&shared),
             journal: opened.journal,
             mint: opened.mint,
@@ -159,6 +159,7 @@ impl Store {
                 if catch_unwind(AssertUnwindSafe(|| writer.run())).is_err() {
                     watched.fail("the writer panicked");
                 }
+                writer.refuse_the_rest();
             })
             .map_err(|error| Error::Open(format!("no thread for the writer: {error}")))?;
         Ok((Self { shared, work }, WriterThread(thread)))
@@ -188,7 +189,7 @@ impl Store {
             .map_err(|_| self.gone())?;
         answered
             .await
-            .unwrap_or_else(|_| Err(Error::Panicked.into()))
+            .unwrap_or_else(|_| Err(self.dropped().into()))
     }
 
     /// Runs `job` on a blocking thread against the committed tables.
@@ -253,6 +254,14 @@ impl Store {
     /// Whether writes can still be taken.
     pub fn is_healthy(&self) -> bool {
         self.shared.failure.borrow().is_none()
+    }
+
+    /// Why a job that was taken has no answer: the writer had failed before it, or the job itself panicked.
+    fn dropped(&self) -> Error {
+        match self.gone() {
+            Error::Closed => Error::Panicked,
+            failed => failed,
+        }
     }
 
     fn gone(&self) -> Error {

@@ -83,7 +83,7 @@ struct Group {
 
 impl Writer {
     /// Works until every sender is gone or the disk cannot be trusted any more.
-    pub(super) fn run(mut self) {
+    pub(super) fn run(&mut self) {
         let mut next = None;
         while let Some(work) = next.take().or_else(|| self.work.blocking_recv()) {
             let outcome = match work {
@@ -95,6 +95,12 @@ impl Writer {
                 return;
             }
         }
+    }
+
+    /// Drops what still comes until every sender is gone, so that nobody waits for an answer: a job that is sent just while the
+    /// queue closes would lie in it for as long as there is a sender.
+    pub(super) fn refuse_the_rest(&mut self) {
+        while self.work.blocking_recv().is_some() {}
     }
 
     /// Commits `first` and the jobs that are queued behind it. Puts other work that it meets into `next`.
