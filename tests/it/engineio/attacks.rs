@@ -191,6 +191,12 @@ async fn requests() {
         assert_eq!(answer.header("access-control-allow-origin"), None, "{name}");
         scene.is_unharmed(name).await;
     }
+}
+
+#[tokio::test]
+async fn heads_that_make_no_sense() {
+    let mut scene = scene().await;
+    let open = scene.server.target(OPEN_WEBSOCKET);
     for (name, bytes) in [
         ("no HTTP at all", b"\x16\x03\x01\x00\xa5\x01\x00".to_vec()),
         (

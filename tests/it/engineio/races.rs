@@ -155,7 +155,7 @@ async fn what_the_server_sends_at_each_step_comes_once_and_in_order() {
             held = Some(poller.held_get().await);
             settled().await;
         }
-        let mut got = Vec::new();
+        let mut bodies = Vec::new();
         send("before the websocket");
         let mut ws = poller.upgrade().await;
         send("before the probe");
@@ -163,20 +163,19 @@ async fn what_the_server_sends_at_each_step_comes_once_and_in_order() {
         ws.expect("3probe").await;
         send("after the probe");
         if let Some(mut held) = held {
-            got.push(held.answer().await.body);
+            bodies.push(held.answer().await.body);
             // The poll the client opened before it read the answer to its probe.
-            got.push(poller.get().await.body);
+            bodies.push(poller.get().await.body);
         }
         send("before the end");
         ws.send("5").await;
         settled().await;
         send("after the end");
-        let polled: Vec<String> = got
+        let mut all: Vec<String> = bodies
             .iter()
             .flat_map(|body| body.split('\x1e'))
             .map(str::to_owned)
             .collect();
-        let mut all = polled;
         while all.last().is_none_or(|last| last != "4after the end") {
             match ws.next().await {
                 Next::Text(text) => all.push(text),

@@ -91,6 +91,12 @@ fn attacks() -> Vec<(&'static str, Vec<Send>)> {
                 Binary(1),
             ],
         ),
+    ]
+}
+
+/// The same, of packets that are long, deep or cut short.
+fn long_and_deep_attacks() -> Vec<(&'static str, Vec<Send>)> {
+    vec![
         ("CONNECT twice", vec![text("40"), text("40")]),
         ("a binary packet cut short", vec![text("451-")]),
         ("a binary packet with an open bracket", vec![text("451-[")]),
@@ -139,7 +145,7 @@ fn attacks() -> Vec<(&'static str, Vec<Send>)> {
 async fn each_ends_its_own_session_over_a_websocket() {
     let server = echo().await;
     let mut bystander = joined(&server).await;
-    for (name, sends) in attacks() {
+    for (name, sends) in attacks().into_iter().chain(long_and_deep_attacks()) {
         let mut ws = joined(&server).await;
         for send in sends {
             match send {
@@ -157,7 +163,7 @@ async fn each_ends_its_own_session_over_a_websocket() {
 async fn each_ends_its_own_session_over_polling() {
     let server = echo().await;
     let mut bystander = joined(&server).await;
-    for (name, sends) in attacks() {
+    for (name, sends) in attacks().into_iter().chain(long_and_deep_attacks()) {
         let poller = server.poller().await;
         poller.expect_post("40", 200).await;
         for send in sends.into_iter().take(20) {
