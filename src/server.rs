@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::connections::{Connections, Counted};
-use self::dispatch::Dispatch;
+use self::dispatch::{Dispatch, MAX_HEADER_BYTES};
 use self::tasks::Background;
 use crate::access::Access;
 use crate::api::{Api, Uploads, remove_doomed};
@@ -39,8 +39,6 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long connections have to go when they are cut off at the end.
 const KILL_TIMEOUT: Duration = Duration::from_secs(1);
-/// Bytes of a request's head; past it 431.
-const MAX_HEADER_BYTES: usize = 64 * 1024;
 /// Header lines of a request; past it 431.
 const MAX_HEADERS: usize = 100;
 /// Connections that the system may hold for us while we accept others.

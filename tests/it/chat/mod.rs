@@ -11,6 +11,7 @@ mod commands;
 mod connecting;
 mod defects;
 mod durability;
+mod flags;
 mod http;
 mod limits;
 mod media;
