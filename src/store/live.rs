@@ -107,10 +107,11 @@ impl Source for Snapshot<'_> {
 
     fn range(&self, tree: Tree, range: Range<Vec<u8>>) -> Box<dyn Iterator<Item = Row> + '_> {
         match &self.0.index {
-            Some(index) => self
-                .0
-                .unapplied
-                .over(tree, &range, index.range(tree, range.clone())),
+            Some(index) => {
+                self.0
+                    .unapplied
+                    .over(tree, &range, Box::new(index.range(tree, range.clone())))
+            }
             None => Box::new(std::iter::once(Err(unavailable()))),
         }
     }

@@ -5,6 +5,9 @@
 //! a start has to replay; an index that is missing, behind or broken is rebuilt from the journal and nothing is lost.
 //! It knows the records of [`crate::model`] and none of the rules about them. Only this folder names sled.
 
+#[cfg(test)]
+mod block_tests;
+mod blocks;
 mod chats;
 mod check;
 mod checkpoint;

@@ -19,8 +19,11 @@ use crate::journal::{
 };
 use crate::model::Timestamp;
 
-/// Commits are applied to the index in batches of this many changed rows, which bounds memory while rebuilding.
-const REPLAY_ROWS: usize = 20_000;
+/// Commits are applied to the index in batches of about this many bytes, which bounds memory while rebuilding. The larger, the
+/// fewer times a block is changed.
+const REPLAY_BYTES: usize = 24 << 20;
+/// What a waiting row needs besides its bytes.
+const ROW_OVERHEAD: usize = 128;
 
 /// Everything that opening yields.
 pub(super) struct Opened {
@@ -246,7 +249,7 @@ fn unreplayed(error: ReplayError<Error>) -> Error {
 struct Applier<'a> {
     index: &'a Index,
     pending: Overlay,
-    rows: usize,
+    bytes: usize,
     commits: u64,
     last_commit: u64,
 }
@@ -256,14 +259,13 @@ impl<'a> Applier<'a> {
         Self {
             index,
             pending: Overlay::default(),
-            rows: 0,
+            bytes: 0,
             commits: 0,
             last_commit: 0,
         }
     }
 
     fn push(&mut self, commit: Commit) -> Result<(), Error> {
-        self.rows += commit.writes.len();
         self.commits += 1;
         self.last_commit = commit.number;
         for Write { tree, key, value } in commit.writes {
@@ -272,12 +274,16 @@ impl<'a> Applier<'a> {
                     "the journal was written by a newer jivchat (tree {tree}); start that version"
                 ))
             })?;
-            self.pending.set(tree, key.into(), value.map(Into::into));
+            let bytes = key.len() + value.as_ref().map_or(0, Vec::len);
+            let replaced = self.pending.set(tree, key.into(), value.map(Into::into));
+            if !replaced {
+                self.bytes += bytes + ROW_OVERHEAD;
+            }
         }
-        if self.rows < REPLAY_ROWS {
+        if self.bytes < REPLAY_BYTES {
             return Ok(());
         }
-        self.rows = 0;
+        self.bytes = 0;
         self.apply()
     }
 

@@ -22,8 +22,9 @@ impl Overlay {
         self.trees[tree.index()].get(key)
     }
 
-    pub(super) fn set(&mut self, tree: Tree, key: Bytes, value: Option<Bytes>) {
-        self.trees[tree.index()].insert(key, value);
+    /// Answers whether it takes the place of an earlier change.
+    pub(super) fn set(&mut self, tree: Tree, key: Bytes, value: Option<Bytes>) -> bool {
+        self.trees[tree.index()].insert(key, value).is_some()
     }
 
     pub(super) fn is_empty(&self) -> bool {
