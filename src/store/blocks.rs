@@ -208,7 +208,6 @@ impl<'a> Merged<'a> {
         }
     }
 
-    #[cfg(debug_assertions)]
     fn last_key(&self) -> Option<&[u8]> {
         let (end, _) = self.rows.last()?;
         let start = self

@@ -115,6 +115,7 @@ impl Index {
             faults: settings.faults.one_index(),
             files: Files {
                 dir,
+                names_synced: AtomicBool::new(false),
                 superseded: AtomicBool::new(false),
             },
         })
@@ -171,9 +172,16 @@ impl Index {
     pub(super) fn sync(&self) -> Result<(), Error> {
         self.db.flush()?;
         self.check()?;
-        File::open(self.files.dir.join("db"))
-            .and_then(|file| file.sync_data())
-            .map_err(|error| Error::of_index(&error))
+        let files = &self.files;
+        let synced = File::open(files.dir.join("db")).and_then(|file| file.sync_data());
+        // Names come and go while it is opened, never later.
+        let synced = synced.and_then(|()| match files.names_synced.load(Ordering::Acquire) {
+            true => Ok(()),
+            false => files.sync_names(),
+        });
+        #[cfg(test)]
+        self.faults.synced(&files.dir);
+        synced.map_err(|error| Error::of_index(&error))
     }
 
     /// The greatest key of a tree.
@@ -212,7 +220,20 @@ impl Index {
 
 struct Files {
     dir: PathBuf,
+    names_synced: AtomicBool,
     superseded: AtomicBool,
+}
+
+impl Files {
+    /// What was created here stays through a power cut, the directory itself included.
+    fn sync_names(&self) -> std::io::Result<()> {
+        let parent = self.dir.parent().filter(|parent| parent.exists());
+        for dir in [Some(&*self.dir), parent].into_iter().flatten() {
+            File::open(dir)?.sync_all()?;
+        }
+        self.names_synced.store(true, Ordering::Release);
+        Ok(())
+    }
 }
 
 impl Drop for Files {

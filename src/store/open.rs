@@ -22,8 +22,6 @@ use crate::model::Timestamp;
 /// Commits are applied to the index in batches of about this many bytes, which bounds memory while rebuilding. The larger, the
 /// fewer times a block is changed.
 const REPLAY_BYTES: usize = 24 << 20;
-/// What a waiting row needs besides its bytes.
-const ROW_OVERHEAD: usize = 128;
 
 /// Everything that opening yields.
 pub(super) struct Opened {
@@ -249,7 +247,6 @@ fn unreplayed(error: ReplayError<Error>) -> Error {
 struct Applier<'a> {
     index: &'a Index,
     pending: Overlay,
-    bytes: usize,
     commits: u64,
     last_commit: u64,
 }
@@ -259,7 +256,6 @@ impl<'a> Applier<'a> {
         Self {
             index,
             pending: Overlay::default(),
-            bytes: 0,
             commits: 0,
             last_commit: 0,
         }
@@ -274,16 +270,11 @@ impl<'a> Applier<'a> {
                     "the journal was written by a newer jivchat (tree {tree}); start that version"
                 ))
             })?;
-            let bytes = key.len() + value.as_ref().map_or(0, Vec::len);
-            let replaced = self.pending.set(tree, key.into(), value.map(Into::into));
-            if !replaced {
-                self.bytes += bytes + ROW_OVERHEAD;
-            }
+            self.pending.set(tree, key.into(), value.map(Into::into));
         }
-        if self.bytes < REPLAY_BYTES {
+        if self.pending.bytes() < REPLAY_BYTES {
             return Ok(());
         }
-        self.bytes = 0;
         self.apply()
     }
 
