@@ -11,6 +11,8 @@ mod commands;
 mod connecting;
 mod defects;
 mod durability;
+mod erasing;
+mod host;
 mod http;
 mod limits;
 mod media;
