@@ -26,7 +26,7 @@ pub enum Command {
     Token(Token),
     /// Ask a running server whether it is well; exit code 0 if so
     Healthcheck(Healthcheck),
-    /// Check a stopped server's data: the journal, every counter and index, the files. Exit code 1 if anything is wrong
+    /// Check a stopped server's data: the journal, every counter and index, the size and checksum of every file. Exit code 0 if all is well, 1 if anything is wrong or could not be checked, 2 for wrong flags
     Verify(Offline),
     /// Make a stopped server's data small: one row for each thing there is, no byte of what was deleted
     Compact(Offline),
@@ -134,6 +134,9 @@ pub struct Admin {
     /// File that holds the key of the admin API
     #[arg(long, value_name = "FILE", conflicts_with = "admin_key")]
     pub admin_key_file: Option<PathBuf>,
+    /// Longest life in seconds of a token made by the admin API; past it 400
+    #[arg(long, default_value_t = 86_400, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=315_360_000))]
+    pub max_token_ttl: u64,
 }
 
 /// Where things are kept.
@@ -170,6 +173,15 @@ pub struct Storage {
     /// Give files only to participants of their chat; without it the random name is the key
     #[arg(long)]
     pub private_media: bool,
+    /// Days after which a message loses its content, picture or video; 0 keeps it for ever
+    #[arg(long, default_value_t = 0, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(0..=36_500))]
+    pub retain_days: u32,
+    /// Days after which a message loses its picture or video and keeps its text; 0 keeps them for ever
+    #[arg(long, default_value_t = 0, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(0..=36_500))]
+    pub media_retain_days: u32,
+    /// Hours after which a file in the media directory that no message shows is removed; 0 for never
+    #[arg(long, default_value_t = 24, value_name = "HOURS", value_parser = clap::value_parser!(u32).range(0..=87_600))]
+    pub orphan_hours: u32,
 }
 
 /// What the chat allows.

@@ -14,6 +14,7 @@
 //!          ├─▶ access ◀─┤ ─▶ auth                             token ─▶ user, one check for both edges
 //!          ├─▶ input, view ◀┤                                JSON in and out, one shape for both edges
 //!          ├─▶ media, pet_document                           files by their bytes; a pet as the host describes it
+//!          ├─▶ disposal                                      what has to go: erased people, old messages, files nobody shows
 //!          │            │
 //!          └──▶ chat ◀──┘                                    the rules, each written once; what happened leaves as events
 //!                 │
@@ -70,6 +71,7 @@ pub mod socketio;
 
 pub mod access;
 pub mod auth;
+pub mod disposal;
 pub mod input;
 pub mod media;
 pub mod pet_document;

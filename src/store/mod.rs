@@ -14,6 +14,7 @@ mod check;
 mod checkpoint;
 mod codec;
 mod compact;
+mod counts;
 #[cfg(test)]
 mod damage_tests;
 mod error;
@@ -53,6 +54,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use self::applier::Applier;
 pub use self::check::Findings;
 pub use self::compact::{Compacted, CompactionPolicy, HeldJournal};
+pub use self::counts::Counts;
 pub use self::error::Error;
 use self::live::Live;
 pub use self::progress::ProgressBar;

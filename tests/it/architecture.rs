@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each module may name. `*` is everything but `commands`.
-const ARROWS: [(&str, &str); 23] = [
+const ARROWS: [(&str, &str); 24] = [
     ("id", ""),
     ("limits", ""),
     ("journal", ""),
@@ -23,9 +23,11 @@ const ARROWS: [(&str, &str); 23] = [
     ("access", "auth chat id"),
     ("view", "chat model id"),
     ("input", "chat id model"),
+    // Between the two that know of messages and of files, and below the edge that asks for an erasure.
+    ("disposal", "chat id media model pet_document"),
     (
         "api",
-        "access auth chat id input limits media model pet_document view",
+        "access auth chat disposal id input limits media model pet_document view",
     ),
     (
         "realtime",

@@ -6,6 +6,7 @@
 
 mod commands;
 mod disk;
+mod disposal;
 mod kill;
 mod limits;
 mod load;
