@@ -14,6 +14,7 @@
 //!          ├─▶ access ◀─┤ ─▶ auth                             token ─▶ user, one check for both edges
 //!          ├─▶ input, view ◀┤                                JSON in and out, one shape for both edges
 //!          ├─▶ media, pet_document                           files by their bytes; a pet as the host describes it
+//!          │            │          exchange ◀─ commands       out of a stopped server and into one, and from MongoDB
 //!          │            │
 //!          └──▶ chat ◀──┘                                    the rules, each written once; what happened leaves as events
 //!                 │
@@ -77,6 +78,7 @@ pub mod view;
 
 pub mod api;
 pub mod cors;
+pub mod exchange;
 pub mod realtime;
 pub mod web;
 

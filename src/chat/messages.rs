@@ -14,7 +14,7 @@ use crate::store::Transaction;
 /// Longest `clientMessageId` in characters.
 pub const MAX_CLIENT_ID: usize = 64;
 /// What stands in a deleted message.
-const DELETED: &str = "This message was deleted";
+pub const DELETED: &str = "This message was deleted";
 
 fn check_client_id(id: Option<&str>) -> Result<(), Error> {
     match id {
@@ -237,6 +237,8 @@ fn insert(
         deleted: false,
         created_at: now,
         updated_at: now,
+        edited: false,
+        reactions: Vec::new(),
     };
     let mut chat = before.clone();
     chat.last_seq = message.seq;
@@ -282,6 +284,7 @@ fn attach(
 fn bury(tx: &mut Transaction<'_>, mut message: Message) -> Result<Option<String>, Error> {
     DELETED.clone_into(&mut message.content);
     message.deleted = true;
+    message.reactions.clear();
     message.updated_at = tx.now();
     let file = message.attachment.take();
     tx.update_message(&message)?;

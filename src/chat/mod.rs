@@ -24,12 +24,12 @@ use tokio::sync::mpsc;
 
 pub use self::chats::{ChatPage, OpenChat};
 pub use self::content::Content;
-pub use self::details::{ChatDetails, MessageDetails, Participant, Status};
+pub use self::details::{ChatDetails, Gatherer, MessageDetails, Participant, Status};
 pub use self::directory::Profile;
 pub use self::error::Error;
 pub use self::event::{Event, UnreadChange};
 pub use self::history::{History, HistoryPage, Pages};
-pub use self::messages::{MAX_CLIENT_ID, NewMessage, Sent};
+pub use self::messages::{DELETED, MAX_CLIENT_ID, NewMessage, Sent};
 pub use self::presence::Presence;
 use self::receipts::Receipts;
 use crate::id::UserId;

@@ -5,7 +5,9 @@
 //! - [`Upload`]: a file on its way in
 //! - [`multipart`]: the form that carries it
 //! - `serve`, `range`: a file on its way out
+//! - [`copy()`]: a file from one such directory to another
 
+mod copy;
 mod detect;
 pub mod multipart;
 mod range;
@@ -17,6 +19,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use self::copy::{CopyError, copy};
 pub use self::detect::{Kind, MediaType};
 pub use self::serve::MediaBody;
 pub use self::upload::{Received, Stored, Upload};

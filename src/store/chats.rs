@@ -13,6 +13,11 @@ impl<S: Source> Tables<S> {
         self.record(Tree::Chats, id.as_bytes())
     }
 
+    /// Every chat, in the order of their ids.
+    pub fn chats(&self) -> impl Iterator<Item = Result<Chat, Error>> {
+        self.records(Tree::Chats)
+    }
+
     /// The one chat between these participants about this.
     pub fn chat_between(
         &self,

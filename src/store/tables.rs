@@ -10,7 +10,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::codec;
 use super::error::Error;
-use super::keys::Tree;
+use super::keys::{self, Tree};
 
 /// A stored key or value, cheap to clone.
 pub(crate) type Bytes = sled::IVec;
@@ -53,6 +53,15 @@ impl<S: Source> Tables<S> {
             .get(tree, key)?
             .map(|bytes| codec::decode(tree, &bytes))
             .transpose()
+    }
+
+    /// Every record of a tree, in the order of their keys.
+    pub(crate) fn records<T: DeserializeOwned>(
+        &self,
+        tree: Tree,
+    ) -> impl Iterator<Item = Result<T, Error>> {
+        let rows = self.0.range(tree, keys::everything());
+        rows.map(move |row| codec::decode(tree, &row?.1))
     }
 }
 

@@ -18,6 +18,18 @@ impl<S: Source> Tables<S> {
     }
 }
 
+impl<S: Source> Tables<S> {
+    /// Every user, in the order of their ids.
+    pub fn users(&self) -> impl Iterator<Item = Result<User, Error>> {
+        self.records(Tree::Users)
+    }
+
+    /// Every pet, in the order of their ids.
+    pub fn pets(&self) -> impl Iterator<Item = Result<Pet, Error>> {
+        self.records(Tree::Pets)
+    }
+}
+
 impl<S: Sink> Tables<S> {
     /// Creates or replaces a user.
     pub fn put_user(&mut self, user: &User) -> Result<(), Error> {
