@@ -2,24 +2,22 @@
 //! messages chat by chat, from the chat that stands lowest in people's lists, in the order in which they were said.
 
 use std::collections::VecDeque;
-use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::Pin;
 
 use serde::Serialize;
 
-use super::draft::{Draft, FileDraft, MessageDraft};
+use super::draft::{Draft, MessageDraft};
 use super::error::Error;
-use super::original::{Notes, note};
+use super::original::Notes;
 use super::plan::{Existing, Plan, Rowcount};
 use super::rows::Rows;
 use super::sort::{Key, Sorted, Sorter};
 use super::source::{self, Kind, Reader, Source};
 use super::write::{self, Chunk, Fate, Marks, Written};
-use crate::id::{ChatId, MessageId};
-use crate::media::{self, CopyError, Media, MediaError, Received};
-use crate::model::{Attachment, MessageKind};
+use crate::id::ChatId;
+use crate::media::Media;
 use crate::store::{self, Inspection, Reading, Store};
 
 /// Messages in one job, and bytes of them.
@@ -29,7 +27,6 @@ const CHUNK_BYTES: usize = 256 * 1024;
 const UNDER_WAY: usize = 64;
 /// Between two checkpoints, which bound what is done again after a crash.
 const CHECKPOINT_EVERY: u64 = 200_000;
-const TOLD: usize = 100;
 
 /// What to import and where to.
 #[derive(Debug, Clone)]
@@ -197,12 +194,12 @@ enum Done {
     Chunk(Box<Written>),
 }
 
-struct Writing<'a> {
-    import: &'a Import,
+pub(super) struct Writing<'a> {
+    pub(super) import: &'a Import,
     plan: &'a Plan,
-    media: Media,
-    store: Store,
-    imported: &'a mut Imported,
+    pub(super) media: Media,
+    pub(super) store: Store,
+    pub(super) imported: &'a mut Imported,
     under_way: VecDeque<UnderWay>,
     since_checkpoint: u64,
     done: u64,
@@ -358,7 +355,7 @@ impl Writing<'_> {
     }
 
     /// Waits for the oldest jobs until no more than `count` are under way.
-    async fn wait_until(&mut self, count: usize) -> Result<(), Error> {
+    pub(super) async fn wait_until(&mut self, count: usize) -> Result<(), Error> {
         while self.under_way.len() > count {
             let Some(oldest) = self.under_way.pop_front() else {
                 break;
@@ -376,167 +373,6 @@ impl Writing<'_> {
         let store = self.store.clone();
         let saved = tokio::task::spawn_blocking(move || store.checkpoint(1)).await;
         Ok(saved.unwrap_or(Err(store::Error::Panicked))?)
-    }
-
-    /// Puts the files of these messages in their place. Until its message is stored, each is one to be removed.
-    async fn fetch(&mut self, messages: &mut [MessageDraft]) -> Result<(), Error> {
-        let ids: Vec<MessageId> = messages.iter().map(|message| message.id).collect();
-        // The jobs under way may be about the same messages.
-        self.wait_until(0).await?;
-        let complete: Vec<bool> = self
-            .store
-            .read(move |tables| {
-                let complete = ids.iter().map(|id| {
-                    let stored = tables.find_message(*id)?;
-                    Ok(stored.is_some_and(|stored| stored.deleted || stored.attachment.is_some()))
-                });
-                complete.collect::<Result<_, store::Error>>()
-            })
-            .await?;
-        let mut arrived: Vec<(usize, Received)> = Vec::new();
-        let mut doomed = Vec::new();
-        for (at, (message, is_complete)) in messages.iter_mut().zip(complete).enumerate() {
-            match message.file.take() {
-                _ if is_complete => {}
-                Some(FileDraft::Named(name)) => {
-                    if let Some(received) = self.receive(&name).await? {
-                        doomed.push(received.stored().name.clone());
-                        arrived.push((at, received));
-                    }
-                }
-                Some(FileDraft::Known(file)) => {
-                    doomed.push(file.name.clone());
-                    message.file = Some(FileDraft::Known(file));
-                }
-                None => {}
-            }
-        }
-        self.store
-            .write(move |tx| {
-                for name in &doomed {
-                    if tx.upload(name)?.is_none() {
-                        tx.doom_file(name);
-                    }
-                }
-                Ok::<_, store::Error>(())
-            })
-            .await?;
-        for (at, received) in arrived {
-            let stored = received.place().await.map_err(|why| self.unplaced(why))?;
-            self.imported.files += 1;
-            messages[at].kind = match stored.kind {
-                media::Kind::Image => MessageKind::Image,
-                media::Kind::Video => MessageKind::Video,
-            };
-            messages[at].file = Some(FileDraft::Known(Attachment {
-                name: stored.name,
-                mime: stored.mime.to_owned(),
-                size: stored.size,
-                crc32: stored.crc32,
-                width: None,
-                height: None,
-            }));
-        }
-        for file in messages.iter().filter_map(MessageDraft::attachment) {
-            self.adopt(file)?;
-        }
-        File::open(&self.import.media_dir)
-            .and_then(|directory| directory.sync_all())
-            .map_err(Error::file(&self.import.media_dir))
-    }
-
-    /// Takes a file of the original as an upload is taken: by its bytes, under a new name.
-    async fn receive(&mut self, name: &str) -> Result<Option<Received>, Error> {
-        let Some(directory) = &self.import.media else {
-            note(
-                &mut self.imported.notes,
-                "media messages without their file; run again with --media",
-            );
-            return Ok(None);
-        };
-        let path = directory.join(name);
-        let source = match File::open(&path) {
-            _ if matches!(name, "" | "." | "..") => None,
-            Ok(source) if path.is_file() => Some(source),
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(Error::file(&path)(error));
-            }
-            _ => None,
-        };
-        let Some(mut source) = source else {
-            self.lost(&path, "it is not there");
-            return Ok(None);
-        };
-        let mut upload = self.media.begin();
-        let mut buffer = vec![0; 64 * 1024];
-        loop {
-            let count = io::Read::read(&mut source, &mut buffer).map_err(Error::file(&path))?;
-            if count == 0 {
-                break;
-            }
-            match upload.write(&buffer[..count]).await {
-                Ok(()) => {}
-                Err(MediaError::Unsupported) => {
-                    self.lost(&path, "it is no picture or video that is taken");
-                    return Ok(None);
-                }
-                Err(error) => return Err(self.unplaced(error)),
-            }
-        }
-        match upload.finish().await {
-            Ok(received) => Ok(Some(received)),
-            Err(MediaError::Unsupported) => {
-                self.lost(&path, "it is no picture or video that is taken");
-                Ok(None)
-            }
-            Err(error) => Err(self.unplaced(error)),
-        }
-    }
-
-    /// Makes sure that a file that has its name already is there.
-    fn adopt(&mut self, file: &Attachment) -> Result<(), Error> {
-        let to = &self.import.media_dir;
-        if fs::metadata(to.join(&file.name)).is_ok_and(|found| found.len() == file.size) {
-            return Ok(());
-        }
-        let Some(from) = &self.import.media else {
-            note(
-                &mut self.imported.notes,
-                "files to be put into the media directory; run again with --media, or copy them",
-            );
-            return Ok(());
-        };
-        match media::copy(&file.name, from, to, file.size, file.crc32) {
-            Ok(()) => self.imported.files += 1,
-            Err(CopyError::Io(name, source)) => {
-                return Err(Error::File {
-                    path: to.join(name),
-                    source,
-                });
-            }
-            Err(why) => {
-                let from = from.clone();
-                self.lost(&from, &why.to_string());
-            }
-        }
-        Ok(())
-    }
-
-    fn lost(&mut self, path: &Path, why: &str) {
-        self.imported.missing_files += 1;
-        if self.imported.told.len() < TOLD {
-            self.imported
-                .told
-                .push(format!("{}: {why}", path.display()));
-        }
-    }
-
-    fn unplaced(&self, why: MediaError) -> Error {
-        let source = match why {
-            MediaError::Io(source) | MediaError::Full(source) => source,
-            other => io::Error::other(other.to_string()),
-        };
-        Error::file(&self.import.media_dir)(source)
     }
 }
 

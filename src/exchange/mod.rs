@@ -4,9 +4,10 @@
 //!
 //! - [`export()`], `record`: one JSON object a line, loss-free; `page`: for a person, as JSON, HTML or text
 //! - [`import()`]: first `plan` reads everything and refuses what is bad; then rows are written, messages in the order that `sort`
-//!   gives them, by the jobs of `write`
+//!   gives them, by the jobs of `write`, after their files, `arrivals`
 //! - `rows`, `extended`, `original`: files to documents, MongoDB's extended JSON to plain, and its documents to drafts
 
+mod arrivals;
 mod draft;
 mod error;
 mod export;

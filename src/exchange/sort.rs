@@ -146,7 +146,7 @@ mod tests {
                 sorter.push(key, number.to_string().into_bytes()).unwrap();
             }
             let mut sorted = sorter.sorted().unwrap();
-            let mut found = Vec::new();
+            let mut found: Vec<u16> = Vec::new();
             while let Some((_, value)) = sorted.next().unwrap() {
                 found.push(String::from_utf8(value).unwrap().parse().unwrap());
             }

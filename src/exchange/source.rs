@@ -16,7 +16,8 @@ use super::record::{ChatRecord, FORMAT, Header, MessageRecord, PetRecord, UserRe
 use super::rows::Rows;
 use crate::chat::MAX_CLIENT_ID;
 use crate::id::UserId;
-use crate::model::{MessageKind, Pet, User};
+use crate::media::MediaType;
+use crate::model::{Attachment, MessageKind, Pet, User};
 
 /// What the documents of a `mongoexport` file are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -283,7 +284,15 @@ fn message(record: MessageRecord) -> Result<MessageDraft, String> {
     {
         return Err("`clientMessageId` must be 1 to 64 characters".to_owned());
     }
-    if record.is_deleted && record.media.is_some() {
+    let is_ours = |file: &Attachment| {
+        let known = MediaType::of_name(&file.name);
+        known.is_some_and(|known| known.mime() == file.mime)
+    };
+    let file = record.media.map(Attachment::from);
+    if !file.as_ref().is_none_or(is_ours) {
+        return Err("`media` has a name or type that no file of ours has".to_owned());
+    }
+    if record.is_deleted && file.is_some() {
         return Err("a deleted message has no `media`".to_owned());
     }
     Ok(MessageDraft {
@@ -292,7 +301,7 @@ fn message(record: MessageRecord) -> Result<MessageDraft, String> {
         sender: record.sender,
         kind,
         content: record.content,
-        file: record.media.map(|file| FileDraft::Known(file.into())),
+        file: file.map(FileDraft::Known),
         parent: record.parent_message,
         client_id,
         deleted: record.is_deleted,

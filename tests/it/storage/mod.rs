@@ -6,6 +6,8 @@
 
 mod commands;
 mod disk;
+mod export;
+mod import;
 mod kill;
 mod limits;
 mod load;
