@@ -32,6 +32,10 @@ pub enum Command {
     Compact(Offline),
     /// Tell how much a stopped server has stored
     Stats(Offline),
+    /// Write a stopped server's data as lines of JSON, or what one person or chat has as JSON, HTML or text
+    Export(Export),
+    /// Take an export, or what mongoexport wrote of a MongoDB that ran the chat before, into a stopped server's data
+    Import(Import),
     /// Print a completion script for a shell
     Completions(Completions),
     /// Print the manual page in roff
@@ -389,6 +393,78 @@ pub struct Offline {
     /// Print one JSON object instead of lines for a person
     #[arg(long)]
     pub json: bool,
+}
+
+/// Flags of `export`.
+#[derive(Debug, Clone, Args)]
+pub struct Export {
+    /// File to write, readable by its owner alone; - for standard output
+    #[arg(default_value = "-", value_name = "OUT")]
+    pub out: PathBuf,
+    /// Only this person: their profile and their chats with everything said in them
+    #[arg(long, value_name = "ID", conflicts_with = "chat")]
+    pub user: Option<crate::id::UserId>,
+    /// Only this chat
+    #[arg(long, value_name = "ID")]
+    pub chat: Option<crate::id::ChatId>,
+    /// Form of the output; everything can only be ndjson, which is what `import` reads
+    #[arg(long, value_enum, default_value_t = ExportFormat::Ndjson, value_name = "FORMAT")]
+    pub format: ExportFormat,
+    /// Copy the pictures and videos of what is exported to this directory
+    #[arg(long, value_name = "DIR")]
+    pub media: Option<PathBuf>,
+    /// Where the data is.
+    #[command(flatten)]
+    pub data: Offline,
+}
+
+/// Form of an export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// One JSON object a line, loss-free
+    Ndjson,
+    /// One JSON document, in the shapes of the API
+    Json,
+    /// One page that needs nothing else
+    Html,
+    /// Plain text
+    Text,
+}
+
+/// Flags of `import`.
+#[derive(Debug, Clone, Args)]
+pub struct Import {
+    /// Exports, files of mongoexport, or directories of them
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// What the documents of mongoexport are, where neither file names nor fields tell
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub kind: Option<ImportKind>,
+    /// Field of a pet's document that names its seller
+    #[arg(long, default_value = "owner", value_name = "FIELD")]
+    pub pet_owner: String,
+    /// Directory of the files that messages show: the original's uploads/chat_media, or what `export --media` copied
+    #[arg(long, value_name = "DIR")]
+    pub media: Option<PathBuf>,
+    /// Leave bad rows out; else one of them is enough to change nothing
+    #[arg(long)]
+    pub skip_bad: bool,
+    /// Read and judge everything, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Where to.
+    #[command(flatten)]
+    pub data: Offline,
+}
+
+/// What the documents of a file are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "they are the names of the collections")]
+pub enum ImportKind {
+    Users,
+    Pets,
+    Chats,
+    Messages,
 }
 
 /// Flags of `completions`.

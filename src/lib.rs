@@ -15,6 +15,7 @@
 //!          ├─▶ input, view ◀┤                                JSON in and out, one shape for both edges
 //!          ├─▶ media, pet_document                           files by their bytes; a pet as the host describes it
 //!          ├─▶ disposal                                      what has to go: erased people, old messages, files nobody shows
+//!          │            │          exchange ◀─ commands       out of a stopped server and into one, and from MongoDB
 //!          │            │
 //!          └──▶ chat ◀──┘                                    the rules, each written once; what happened leaves as events
 //!                 │
@@ -79,6 +80,7 @@ pub mod view;
 
 pub mod api;
 pub mod cors;
+pub mod exchange;
 pub mod realtime;
 pub mod web;
 

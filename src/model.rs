@@ -201,6 +201,19 @@ pub struct Message {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
+    /// Its text is not the one it was sent with.
+    pub edited: bool,
+    /// At most a few, oldest first. The codec counts on these two fields to be the last.
+    pub reactions: Vec<Reaction>,
+}
+
+/// What somebody thinks of a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reaction {
+    /// Who.
+    pub reactor: UserId,
+    /// The emoji.
+    pub emoji: String,
 }
 
 /// How far one participant has come in one chat. Everything a client sees of receipts is derived from this.

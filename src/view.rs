@@ -8,7 +8,7 @@ use time::macros::format_description;
 
 use crate::chat::{ChatDetails, HistoryPage, MessageDetails, Pages, Status, UnreadChange};
 use crate::id::{ChatId, MessageId, UserId};
-use crate::model::{Attachment, Pet, Timestamp, User};
+use crate::model::{Attachment, Pet, Reaction, Timestamp, User};
 
 const MILLISECONDS: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
@@ -125,9 +125,8 @@ pub struct MessageView<'a> {
     read_by: &'a [UserId],
     status: &'static str,
     parent_message: Option<Box<MessageView<'a>>>,
-    /// Reactions are not offered yet; the documented shape has the field.
-    reactions: [(); 0],
-    /// Editing is not offered yet; the documented shape has the field.
+    /// Reactions and edits come with imported messages; nobody can add any yet.
+    reactions: &'a [Reaction],
     is_edited: bool,
     is_deleted: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -162,8 +161,8 @@ pub fn message(details: &MessageDetails) -> MessageView<'_> {
             .parent
             .as_deref()
             .map(|parent| Box::new(self::message(parent))),
-        reactions: [],
-        is_edited: false,
+        reactions: &message.reactions,
+        is_edited: message.edited,
         is_deleted: message.deleted,
         client_message_id: message.client_id.as_deref(),
         seq: message.seq,

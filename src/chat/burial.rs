@@ -9,7 +9,7 @@ use crate::model::{Attachment, Chat, Message};
 use crate::store::Transaction;
 
 /// What stands in a deleted message.
-const DELETED: &str = "This message was deleted";
+pub const DELETED: &str = "This message was deleted";
 
 /// How much of a message goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +52,7 @@ pub(super) fn bury(
         if depth != Depth::Media {
             DELETED.clone_into(&mut message.content);
             message.deleted = true;
+            message.reactions.clear();
         }
         if depth == Depth::Everything {
             tx.forget_client_id(&mut message);

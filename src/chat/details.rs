@@ -63,7 +63,8 @@ pub struct Participant {
 }
 
 /// Gathers details of one chat and remembers what it has read already.
-pub(super) struct Gatherer<'t, S> {
+#[derive(Debug)]
+pub struct Gatherer<'t, S> {
     tables: &'t Tables<S>,
     chat: Chat,
     states: Vec<(UserId, ReadState)>,
@@ -73,7 +74,8 @@ pub(super) struct Gatherer<'t, S> {
 }
 
 impl<'t, S: Source> Gatherer<'t, S> {
-    pub(super) fn new(tables: &'t Tables<S>, chat: Chat) -> Result<Self, Error> {
+    /// Of this chat, as the tables have it.
+    pub fn new(tables: &'t Tables<S>, chat: Chat) -> Result<Self, Error> {
         let states = chat
             .participants
             .iter()
@@ -89,7 +91,7 @@ impl<'t, S: Source> Gatherer<'t, S> {
     }
 
     /// The message with its parent.
-    pub(super) fn message(&mut self, message: Message) -> Result<MessageDetails, Error> {
+    pub fn message(&mut self, message: Message) -> Result<MessageDetails, Error> {
         let parent = match message.parent {
             Some(seq) => self.tables.message(message.chat, seq)?,
             None => None,
@@ -132,7 +134,7 @@ impl<'t, S: Source> Gatherer<'t, S> {
     }
 
     /// The chat itself; presence is filled in by the service, which alone knows it.
-    pub(super) fn chat(mut self) -> Result<ChatDetails, Error> {
+    pub fn chat(mut self) -> Result<ChatDetails, Error> {
         let last_message = match self.chat.last_seq {
             0 => None,
             seq => self.tables.message(self.chat.id, seq)?,

@@ -46,14 +46,16 @@ impl Profile {
     }
 
     /// Without what is too long to keep.
-    fn bounded(mut self) -> Self {
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
         self.name = self.name.filter(|name| name.len() <= MAX_NAME);
         self.email = self.email.filter(|email| email.len() <= MAX_EMAIL);
         self.picture = self.picture.filter(|picture| picture.len() <= MAX_PICTURE);
         self
     }
 
-    fn applied_to(self, known: Option<User>) -> User {
+    /// The user as of now, given the one that is known; presence and bans stay.
+    pub fn applied_to(self, known: Option<User>) -> User {
         let digest = self.digest();
         let mut user = known.unwrap_or_else(|| stub(&self.id));
         user.name = self.name.unwrap_or(user.name);

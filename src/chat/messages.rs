@@ -269,6 +269,8 @@ fn insert(
         deleted: false,
         created_at: now,
         updated_at: now,
+        edited: false,
+        reactions: Vec::new(),
     };
     let mut chat = before.clone();
     chat.last_seq = message.seq;

@@ -27,9 +27,10 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+pub use self::burial::DELETED;
 pub use self::chats::{ChatPage, OpenChat};
 pub use self::content::Content;
-pub use self::details::{ChatDetails, MessageDetails, Participant, Status};
+pub use self::details::{ChatDetails, Gatherer, MessageDetails, Participant, Status};
 pub use self::directory::Profile;
 pub use self::erasure::{ErasedCounts, Erasure, PetStub};
 pub use self::error::Error;

@@ -5,8 +5,10 @@
 //! - [`Upload`]: a file on its way in
 //! - [`multipart`]: the form that carries it
 //! - `serve`, `range`: a file on its way out
+//! - [`copy()`]: a file from one such directory to another
 //! - `owner`: one data directory for one directory of files
 
+mod copy;
 mod detect;
 pub mod multipart;
 mod owner;
@@ -20,6 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+pub use self::copy::{CopyError, copy};
 pub use self::detect::{Kind, MediaType};
 pub use self::owner::{Owner, OwnerError};
 pub use self::serve::MediaBody;

@@ -206,9 +206,9 @@ pub(crate) fn starting_with(prefix: Vec<u8>) -> Range<Vec<u8>> {
     prefix..end
 }
 
-/// The range of all keys of a tree whose keys are text.
+/// The range of all keys of a tree whose keys are text or an id.
 pub(crate) fn everything() -> Range<Vec<u8>> {
-    Vec::new()..vec![u8::MAX]
+    Vec::new()..vec![u8::MAX; 13]
 }
 
 #[cfg(test)]

@@ -71,6 +71,8 @@ fn converse(tx: &mut Transaction<'_>) -> Result<ChatId, Error> {
             deleted: false,
             created_at: Timestamp(2),
             updated_at: Timestamp(2),
+            edited: false,
+            reactions: Vec::new(),
         })?;
         let before = chat.clone();
         chat.last_seq = seq;

@@ -7,6 +7,8 @@
 mod commands;
 mod disk;
 mod disposal;
+mod export;
+mod import;
 mod kill;
 mod limits;
 mod load;
