@@ -34,7 +34,7 @@ pub enum Command {
     Stats(Offline),
     /// Write a stopped server's data as lines of JSON, or what one person or chat has as JSON, HTML or text
     Export(Export),
-    /// Take an export, or what mongoexport wrote of a MongoDB that ran the chat before, into a stopped server's data
+    /// Take an export, or what mongoexport wrote of a Mongo database that ran the chat before, into a stopped server's data
     Import(Import),
     /// Print a completion script for a shell
     Completions(Completions),
@@ -443,7 +443,7 @@ pub struct Import {
     /// Field of a pet's document that names its seller
     #[arg(long, default_value = "owner", value_name = "FIELD")]
     pub pet_owner: String,
-    /// Directory of the files that messages show: the original's uploads/chat_media, or what `export --media` copied
+    /// Directory of the files that messages show: the original's `uploads/chat_media`, or what `export --media` copied
     #[arg(long, value_name = "DIR")]
     pub media: Option<PathBuf>,
     /// Leave bad rows out; else one of them is enough to change nothing
