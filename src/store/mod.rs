@@ -24,6 +24,7 @@ mod messages;
 mod open;
 mod progress;
 mod repair;
+mod replica;
 mod schema;
 mod tables;
 #[cfg(test)]
@@ -48,7 +49,10 @@ pub use self::check::Findings;
 pub use self::compact::{Compacted, CompactionPolicy, HeldJournal};
 pub use self::error::Error;
 use self::live::Live;
+pub use self::open::{UNFINISHED, refuse_unfinished};
 pub use self::progress::ProgressBar;
+pub use self::replica::Replica;
+pub use self::schema::{CURRENT as SCHEMA, of as schema_of};
 pub use self::tables::{Sink, Source, Tables};
 pub use self::verify::{Inspection, Stats, Step, Verified, stats, verify};
 use self::writer::{Job, Reply, Work, Writer};

@@ -10,8 +10,8 @@ use std::path::Path;
 use super::error::Error;
 
 const FILE: &str = "schema";
-/// What this program reads and writes.
-const CURRENT: u32 = 1;
+/// The schema that this program reads and writes.
+pub const CURRENT: u32 = 1;
 /// `MIGRATIONS[n]` turns version `n + 1` into `n + 2`, in a data directory that nobody else uses. Each may be interrupted and
 /// run again.
 const MIGRATIONS: [Migration; CURRENT as usize - 1] = [];
@@ -21,6 +21,11 @@ type Migration = fn(&Path) -> io::Result<()>;
 /// Makes sure that `data_dir` has the version of this program. The caller holds its lock.
 pub(super) fn ensure(data_dir: &Path) -> Result<(), Error> {
     bring_up(data_dir, &MIGRATIONS)
+}
+
+/// The schema of a data directory; refused when this program does not know it. Changes nothing.
+pub fn of(data_dir: &Path) -> Result<u32, Error> {
+    Ok(read(data_dir, CURRENT)?.unwrap_or(1))
 }
 
 /// Refuses a version that this program does not know. Changes nothing.

@@ -58,7 +58,7 @@ pub fn verify(
     let _lock = lock(data_dir)?;
     let settings = Settings::new(inspection.cache);
     let scratch = scratch_dir(data_dir);
-    let _removed = Scratch::new(&scratch)?;
+    let _removed = Scratch::new(scratch.clone())?;
     let truth = Index::open(&scratch, 1, &settings)?;
     let replayed = open::replay_all(&truth, data_dir, |at| {
         progress(Step::Journal, at.done, at.total);
@@ -197,6 +197,7 @@ fn lock(data_dir: &Path) -> Result<DirLock, Error> {
         )));
     }
     let lock = DirLock::acquire(data_dir).map_err(|error| Error::Open(error.to_string()))?;
+    open::refuse_unfinished(data_dir)?;
     schema::check(data_dir)?;
     Ok(lock)
 }
@@ -207,17 +208,18 @@ pub(super) fn scratch_dir(data_dir: &Path) -> PathBuf {
 }
 
 /// A directory that goes away again, also after an error.
-struct Scratch<'a>(&'a Path);
+#[derive(Debug)]
+pub(super) struct Scratch(PathBuf);
 
-impl<'a> Scratch<'a> {
-    fn new(path: &'a Path) -> Result<Self, Error> {
-        let made = match fs::remove_dir_all(path) {
+impl Scratch {
+    pub(super) fn new(path: PathBuf) -> Result<Self, Error> {
+        let made = match fs::remove_dir_all(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-            _ => fs::create_dir(path),
+            _ => fs::create_dir(&path),
         };
         made.map_err(|error| {
             Error::Open(format!(
-                "{} cannot be made: {error}; verify needs space for a second index",
+                "{} cannot be made: {error}; checking needs space for a second index",
                 path.display()
             ))
         })?;
@@ -225,9 +227,9 @@ impl<'a> Scratch<'a> {
     }
 }
 
-impl Drop for Scratch<'_> {
+impl Drop for Scratch {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(self.0) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
             tracing::warn!(%error, path = %self.0.display(), "a scratch directory stays");
         }
     }

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each module may name. `*` is everything but `commands`.
-const ARROWS: [(&str, &str); 23] = [
+const ARROWS: [(&str, &str); 25] = [
     ("id", ""),
     ("limits", ""),
     ("journal", ""),
@@ -19,6 +19,9 @@ const ARROWS: [(&str, &str); 23] = [
     ("config", "id"),
     ("pet_document", "id model"),
     ("store", "journal model id"),
+    // What may stand in a backup is named by those who name files.
+    ("archive", "journal media"),
+    ("backup", "archive journal model store"),
     ("chat", "store model id limits"),
     ("access", "auth chat id"),
     ("view", "chat model id"),
