@@ -392,6 +392,12 @@ pub struct Backup {
     /// What to back up.
     #[command(flatten)]
     pub from: Offline,
+    /// Back up this server over its admin API instead, also from another machine: http://HOST:PORT
+    #[arg(long, value_name = "URL", conflicts_with = "data_dir")]
+    pub server: Option<String>,
+    /// The key for that.
+    #[command(flatten)]
+    pub admin: Admin,
 }
 
 /// Flags of `restore`.

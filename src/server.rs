@@ -23,6 +23,7 @@ use self::tasks::Background;
 use crate::access::Access;
 use crate::api::{Api, Uploads, remove_doomed};
 use crate::auth::SecretError;
+use crate::backup::Online;
 use crate::chat::Service;
 use crate::config::Serve;
 use crate::cors::Cors;
@@ -152,6 +153,7 @@ impl Server {
         let media = open_media(config, &chat).await?;
         let namespace = settings::namespace(config);
         let delivery = Delivery::new(chat.clone(), &namespace);
+        let backup = Online::new(store.clone(), Media::clone(&media));
         let background = Background::start(
             store,
             writer,
@@ -177,6 +179,7 @@ impl Server {
             media,
             private_media: config.storage.private_media,
             admin_key,
+            backup,
             uploads: Uploads::new(
                 config.storage.max_uploads,
                 config.storage.max_uploads_per_user,

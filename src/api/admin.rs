@@ -53,6 +53,7 @@ pub(super) enum Resource<'p> {
     User(&'p str),
     Pets,
     Pet(&'p str),
+    Backup,
 }
 
 #[derive(Deserialize)]
@@ -95,6 +96,7 @@ impl Api {
                     .await?;
                 self.show_pet(id, "Pet stored successfully").await
             }
+            Resource::Backup => self.send_backup(),
             Resource::Users => {
                 let mut results = Vec::new();
                 for row in rows(request).await? {

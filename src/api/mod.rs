@@ -1,6 +1,7 @@
 //! REST: parse, call the chat, answer. The whole surface is the one `match` in [`route`]; it cannot name the store.
 
 mod admin;
+mod backup;
 mod body;
 mod chats;
 mod failure;
@@ -28,6 +29,7 @@ pub use self::uploads::Uploads;
 pub(crate) use self::uploads::remove_doomed;
 use crate::access::{Access, Identity};
 use crate::auth::bearer;
+use crate::backup::Online;
 use crate::chat::{Caller, Service};
 use crate::media::Media;
 
@@ -46,6 +48,8 @@ pub struct Api {
     pub uploads: Uploads,
     /// Opens the admin API.
     pub admin_key: Option<AdminKey>,
+    /// Backups, for the admin API.
+    pub backup: Online,
     /// How long an upload may stand still.
     pub upload_idle: Duration,
 }
@@ -82,6 +86,7 @@ fn route<'p>(path: &[&'p str]) -> Option<(&'static str, Endpoint<'p>)> {
         ["api", "admin", "users", id] => ("GET, HEAD, PUT", Endpoint::Admin(Resource::User(id))),
         ["api", "admin", "pets"] => ("PUT", Endpoint::Admin(Resource::Pets)),
         ["api", "admin", "pets", id] => ("GET, HEAD, PUT", Endpoint::Admin(Resource::Pet(id))),
+        ["api", "admin", "backup"] => ("GET", Endpoint::Admin(Resource::Backup)),
         ["uploads", "chat_media", name] => ("GET, HEAD", Endpoint::Upload(name)),
         _ => return None,
     })

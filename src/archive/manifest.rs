@@ -118,25 +118,40 @@ impl Manifest {
 }
 
 /// The size and the checksum of what goes by.
-pub(super) struct Sum {
+pub struct Sum {
     context: Context,
     bytes: u64,
 }
 
+impl std::fmt::Debug for Sum {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sum")
+            .field("bytes", &self.bytes)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Sum {
-    pub(super) fn new() -> Self {
+    /// Of nothing.
+    #[expect(
+        clippy::new_without_default,
+        reason = "a sum of nothing is no default of anything"
+    )]
+    pub fn new() -> Self {
         Self {
             context: Context::new(&SHA256),
             bytes: 0,
         }
     }
 
-    pub(super) fn add(&mut self, bytes: &[u8]) {
+    /// Goes on.
+    pub fn add(&mut self, bytes: &[u8]) {
         self.context.update(bytes);
         self.bytes += bytes.len() as u64;
     }
 
-    pub(super) fn finish(self) -> Entry {
+    /// What a manifest says of it.
+    pub fn finish(self) -> Entry {
         let mut sha256 = String::new();
         for byte in self.context.finish().as_ref() {
             let _ = write!(sha256, "{byte:02x}");

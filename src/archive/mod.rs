@@ -14,7 +14,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use self::draft::Draft;
-pub use self::manifest::{About, Entry, MANIFEST, Manifest};
+pub use self::manifest::{About, Entry, MANIFEST, Manifest, Sum};
 pub use self::read::Archive;
 use crate::journal::FileName;
 use crate::media::MediaType;

@@ -3,20 +3,27 @@
 //! nor what a message is.
 //!
 //! - [`take`]: from a data directory, whether a server runs on it or not
+//! - [`Online`]: from within the server, as a tar
+//! - [`unpack`]: from such a tar
 //! - [`restore`]: into a new data directory
 
 mod restore;
+mod stream;
 mod take;
 #[cfg(test)]
 mod tests;
+mod unpack;
 
+use std::io;
 use std::path::PathBuf;
 
 pub use self::restore::restore;
+pub use self::stream::{Online, Turn};
 pub use self::take::take;
-use crate::archive::{self, Manifest};
+pub use self::unpack::unpack;
+use crate::archive::{self, Draft, Manifest};
 use crate::journal;
-use crate::store::{self, Findings};
+use crate::store::{self, Findings, Replica};
 
 /// What is backed up or restored into.
 #[derive(Debug, Clone)]
@@ -34,6 +41,8 @@ pub struct Place {
 pub enum Step {
     /// Copying files.
     Copy,
+    /// Receiving them; of how much is not known.
+    Receive,
     /// Replaying the copied journal.
     Replay,
     /// Following the rows of the copy.
@@ -77,6 +86,15 @@ pub enum Error {
     /// A server was started with a newer version in the middle.
     #[error("the data directory was brought to another version meanwhile; back up again")]
     Migrated,
+    /// The tar cannot be sent or received.
+    #[error("the backup was cut short: {0}; nothing was kept, try again")]
+    Stream(#[source] io::Error),
+    /// The tar ends before its manifest.
+    #[error("the backup was cut short: it ends before its manifest; nothing was kept, try again")]
+    CutShort,
+    /// The tar holds what no backup has.
+    #[error("this is no backup: {0}; nothing was kept")]
+    Foreign(String),
     /// The target has something in it.
     #[error("{} is not empty; a backup is restored into a directory that is new or empty", .0.display())]
     NotEmpty(PathBuf),
@@ -90,4 +108,31 @@ pub enum Error {
         /// In the journal.
         found: u64,
     },
+}
+
+/// Takes those out again whose messages were deleted while the backup was made.
+fn drop_files(replica: &Replica, draft: &mut Draft) -> Result<(), Error> {
+    let mut superfluous = Vec::new();
+    for path in draft.files().keys() {
+        if let Some(name) = path.strip_prefix("media/")
+            && !replica.shows(name)?
+        {
+            superfluous.push(path.clone());
+        }
+    }
+    for path in superfluous {
+        draft.remove(&path)?;
+    }
+    Ok(())
+}
+
+/// The head of a file in a tar, for its owner only.
+fn tar_header(path: &str, bytes: u64) -> io::Result<tar::Header> {
+    let mut header = tar::Header::new_gnu();
+    header.set_path(path)?;
+    header.set_size(bytes);
+    header.set_mode(0o600);
+    header.set_mtime(0);
+    header.set_cksum();
+    Ok(header)
 }

@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::Path;
 
-use super::{Error, Place, Report, Step, Tell};
+use super::{Error, Place, Report, Step, Tell, drop_files};
 use crate::archive::{self, About, Draft, JOURNAL, MEDIA, SCHEMA, SECRET};
 use crate::journal::{self, Copy, Position};
 use crate::model::Timestamp;
@@ -133,20 +133,4 @@ fn take_files(
         Ok::<_, Error>(())
     })?;
     Ok(missing)
-}
-
-/// Takes those out again whose messages were deleted while the backup was made.
-fn drop_files(replica: &Replica, draft: &mut Draft) -> Result<(), Error> {
-    let mut superfluous = Vec::new();
-    for path in draft.files().keys() {
-        if let Some(name) = path.strip_prefix("media/")
-            && !replica.shows(name)?
-        {
-            superfluous.push(path.clone());
-        }
-    }
-    for path in superfluous {
-        draft.remove(&path)?;
-    }
-    Ok(())
 }

@@ -1,24 +1,28 @@
 //! `backup`: a copy of a server's data, while it runs or not.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use serde_json::json;
 
+use super::download::download;
 use crate::backup::{self, Place, Report, Step};
-use crate::config::{Backup, Offline};
+use crate::config::{Admin, Backup, Offline};
 use crate::store::ProgressBar;
 
 /// Makes a backup and prints what is in it. Fails also when the backup carries problems that the data had before.
 pub fn backup(arguments: &Backup) -> Result<()> {
     // Every file of the journal is held open while it is copied.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
+    let from = place(&arguments.from);
     let mut steps = Steps::default();
-    let taken = backup::take(
-        &place(&arguments.from),
-        &arguments.to,
-        &mut |step, done, all| {
-            steps.show(step, done, all);
-        },
-    );
+    let mut tell = |step, done, all| steps.show(step, done, all);
+    let taken = match &arguments.server {
+        None => backup::take(&from, &arguments.to, &mut tell),
+        Some(url) => {
+            let key = admin_key(&arguments.admin)?;
+            let tar = download(url, "/api/admin/backup", &key)?;
+            backup::unpack(tar, &arguments.to, from.cache, &mut tell)
+        }
+    };
     drop(steps);
     let report = taken?;
     print(
@@ -27,6 +31,16 @@ pub fn backup(arguments: &Backup) -> Result<()> {
         arguments.from.json,
     );
     complain(&report, "the backup is whole and verified")
+}
+
+fn admin_key(flags: &Admin) -> Result<String> {
+    let key = match (&flags.admin_key, &flags.admin_key_file) {
+        (Some(key), _) => key.clone(),
+        (None, Some(path)) => std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the admin key file {}", path.display()))?,
+        (None, None) => bail!("--server needs the server's admin key: give --admin-key-file"),
+    };
+    Ok(key.trim().to_owned())
 }
 
 /// Where the data of these flags is.
@@ -47,7 +61,10 @@ impl Steps {
     pub(super) fn show(&mut self, step: Step, done: u64, all: u64) {
         let shown = self.0.take().filter(|(shown, _)| *shown == step);
         let (step, mut bar) = shown.unwrap_or_else(|| (step, ProgressBar::new(name_of(step))));
-        bar.update(done, all);
+        match step {
+            Step::Receive => bar.count(done),
+            _ => bar.update(done, all),
+        }
         self.0 = Some((step, bar));
     }
 }
@@ -55,6 +72,7 @@ impl Steps {
 fn name_of(step: Step) -> &'static str {
     match step {
         Step::Copy => "copying",
+        Step::Receive => "receiving",
         Step::Replay => "replaying the copy",
         Step::Rows => "checking the rows",
         Step::Sums => "checking the checksums",

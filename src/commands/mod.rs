@@ -3,6 +3,7 @@
 mod backup;
 mod banner;
 mod compact;
+mod download;
 mod healthcheck;
 mod manual;
 mod restore;

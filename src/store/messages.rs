@@ -65,6 +65,18 @@ impl<S: Source> Tables<S> {
         .collect()
     }
 
+    /// The names of the uploaded files after this one, in order; at most so many.
+    pub fn uploads_after(&self, name: &str, limit: usize) -> Result<Vec<String>, Error> {
+        let mut start = name.as_bytes().to_vec();
+        start.push(0);
+        let rows = self.0.range(Tree::Uploads, start..vec![u8::MAX]);
+        let names = rows.take(limit).map(|row| {
+            String::from_utf8(row?.0.to_vec())
+                .map_err(|_| codec::unreadable(Tree::Uploads, "no file name".to_owned()))
+        });
+        names.collect()
+    }
+
     /// The uploaded file with this name.
     pub fn upload(&self, name: &str) -> Result<Option<Upload>, Error> {
         self.record(Tree::Uploads, name.as_bytes())

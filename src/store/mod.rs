@@ -243,6 +243,21 @@ impl Store {
         Ok(())
     }
 
+    /// The last commit and where its frame ends: everything acknowledged before the call is before it. Blocks.
+    pub fn written(&self) -> Result<(u64, Position), Error> {
+        self.ask(Work::Reached)
+    }
+
+    /// The directory.
+    pub fn data_dir(&self) -> &std::path::Path {
+        &self.shared.data_dir
+    }
+
+    /// The committed tables, for whoever blocks anyway. Holds up the writer until it is dropped.
+    pub fn snapshot(&self) -> Snapshot<'_> {
+        Tables(self.shared.live.snapshot())
+    }
+
     /// Resolves with the reason once the store has failed and the process has to end.
     pub async fn failed(&self) -> String {
         let mut failure = self.shared.failure.subscribe();

@@ -21,14 +21,14 @@ const ARROWS: [(&str, &str); 25] = [
     ("store", "journal model id"),
     // What may stand in a backup is named by those who name files.
     ("archive", "journal media"),
-    ("backup", "archive journal model store"),
+    ("backup", "archive journal media model store"),
     ("chat", "store model id limits"),
     ("access", "auth chat id"),
     ("view", "chat model id"),
     ("input", "chat id model"),
     (
         "api",
-        "access auth chat id input limits media model pet_document view",
+        "access auth backup chat id input limits media model pet_document view",
     ),
     (
         "realtime",
