@@ -6,6 +6,7 @@ use std::path::Path;
 use super::*;
 use crate::archive::Archive;
 use crate::id::ChatId;
+use crate::media::Media;
 use crate::model::{Attachment, MessageKind, Upload};
 use crate::store::{Options, Store, WriterThread};
 
@@ -264,5 +265,143 @@ fn what_has_something_in_it_is_left_alone() {
     fs::remove_file(target.join("letter")).unwrap();
     fixture.restore().unwrap();
     assert!(matches!(fixture.restore(), Err(Error::NotEmpty(_))));
+    fixture.close();
+}
+
+/// A tar with these entries, as `write` makes them.
+fn tar_of(entries: &[(&str, &[u8], tar::EntryType)]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (path, bytes, kind) in entries {
+        let mut header = tar_header("x", bytes.len() as u64).unwrap();
+        // Written by hand: the library itself would refuse some.
+        let name = &mut header.as_old_mut().name;
+        name.fill(0);
+        name[..path.len()].copy_from_slice(path.as_bytes());
+        header.set_entry_type(*kind);
+        header.set_link_name("/etc/passwd").unwrap();
+        header.set_cksum();
+        builder.append(&header, *bytes).unwrap();
+    }
+    builder.into_inner().unwrap()
+}
+
+#[test]
+fn nothing_of_a_tar_that_is_no_backup_is_kept() {
+    use tar::EntryType::{Directory, Fifo, Link, Regular, Symlink};
+    let fixture = Fixture::new();
+    fixture.upload(1);
+    let online = online(&fixture);
+    let mut whole = Vec::new();
+    online.write(online.begin().unwrap(), &mut whole).unwrap();
+    let place = fixture.root.path().join("unpacked");
+    let unpacked = |tar: &[u8]| unpack(tar, &place, 8 << 20, &mut |_, _, _| ());
+    let evil: &[(&str, tar::EntryType)] = &[
+        ("../schema", Regular),
+        ("/etc/cron.d/x", Regular),
+        ("journal/../../x", Regular),
+        ("media/notes.txt", Regular),
+        ("schema", Symlink),
+        ("schema", Link),
+        ("schema", Fifo),
+        ("journal", Directory),
+        ("manifest.json", Symlink),
+    ];
+    for (path, kind) in evil {
+        let refused = unpacked(&tar_of(&[(path, b"", *kind)])).unwrap_err();
+        let told = refused.to_string();
+        assert!(matches!(refused, Error::Foreign(_)), "{path}: {told}");
+        assert!(!told.contains('\n'));
+    }
+    let twice = tar_of(&[("schema", b"1", Regular), ("schema", b"1", Regular)]);
+    assert!(matches!(unpacked(&twice), Err(Error::Foreign(_))));
+    let bare = tar_of(&[("schema", b"1", Regular)]);
+    assert!(matches!(unpacked(&bare), Err(Error::CutShort)));
+    // The end of a tar is two empty blocks, which nobody needs.
+    for cut in (0..whole.len() - 1024).step_by(256) {
+        assert!(unpacked(&whole[..cut]).is_err(), "cut at {cut}");
+    }
+    for at in (0..whole.len() - 1024).step_by(97) {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 4;
+        // What stands between the files, or in a head beside the name, says nothing of them.
+        if let Ok(report) = unpacked(&flipped) {
+            assert_eq!(report.findings.problems, 0);
+            assert_eq!(report.findings.uploads, 1);
+            fs::remove_dir_all(&place).unwrap();
+        }
+    }
+    assert_eq!(Fixture::names(fixture.root.path()), ["data", "media"]);
+    let report = unpacked(&whole).unwrap();
+    assert_eq!(report.findings.uploads, 1);
+    drop(online);
+    fixture.close();
+}
+
+fn online(fixture: &Fixture) -> Online {
+    let media = Media::open(&fixture.root.path().join("media"), 1 << 20).unwrap();
+    Online::new(fixture.store.clone(), media)
+}
+
+/// Runs something when the first bytes come, which is after the state was chosen.
+struct Slow<'a> {
+    bytes: Vec<u8>,
+    meanwhile: Option<Box<dyn FnOnce() + 'a>>,
+}
+
+impl io::Write for Slow<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(meanwhile) = self.meanwhile.take() {
+            meanwhile();
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_tar_holds_the_state_of_its_beginning_whatever_goes_and_comes() {
+    let fixture = Fixture::new();
+    (1..=3).for_each(|number| fixture.upload(number));
+    let media = Media::open(&fixture.root.path().join("media"), 1 << 20).unwrap();
+    let online = Online::new(fixture.store.clone(), media.clone());
+    let turn = online.begin().unwrap();
+    assert!(online.begin().is_none(), "one at a time");
+    let mut into = Slow {
+        bytes: Vec::new(),
+        meanwhile: Some(Box::new(|| {
+            let gone = fixture.store.write(|tx| {
+                tx.remove_upload(&name(2));
+                tx.doom_file(&name(2));
+                Ok::<_, store::Error>(())
+            });
+            fixture.runtime.block_on(gone).unwrap();
+            let handle = media.clone();
+            let removing = async move { handle.remove(&name(2)).await };
+            fixture.runtime.block_on(removing).unwrap();
+            assert!(!fixture.file(2).exists(), "its name is gone at once");
+            fixture.upload(4);
+            fixture.store.compact(|_, _| ()).unwrap();
+            fixture.store.compact(|_, _| ()).unwrap();
+        })),
+    };
+    online.write(turn, &mut into).unwrap();
+    assert!(into.meanwhile.is_none());
+    let media_dir = fixture.root.path().join("media");
+    assert_eq!(
+        Fixture::names(&media_dir),
+        [1, 3, 4].map(name),
+        "held no longer"
+    );
+    let backup = fixture.root.path().join("backup");
+    let report = unpack(&into.bytes[..], &backup, 8 << 20, &mut |_, _, _| ()).unwrap();
+    assert_eq!(report.findings.problems, 0, "{:?}", report.findings.told);
+    assert_eq!(Fixture::names(&backup.join("media")), [1, 2, 3].map(name));
+    assert_eq!(fixture.restore().unwrap().findings.uploads, 3);
+    assert!(online.begin().is_some());
+    drop((into, online));
     fixture.close();
 }

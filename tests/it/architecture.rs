@@ -18,7 +18,8 @@ const ARROWS: [(&str, &str); 25] = [
     ("auth", "id"),
     ("config", "id"),
     ("pet_document", "id model"),
-    ("store", "journal model id"),
+    // Before a migration the store makes a backup of itself.
+    ("store", "archive journal model id"),
     // What may stand in a backup is named by those who name files.
     ("archive", "journal media"),
     ("backup", "archive journal media model store"),
