@@ -11,29 +11,30 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::disk::Mount;
 use super::kill::{EAGER, filled, moment, until};
 use super::load::{Known, Load};
 use super::process::{Client, Server, command, refused, verify};
 use super::rounds;
 
 /// Enough of a picture to be taken for one.
-const PICTURE: &[u8] =
+pub(super) const PICTURE: &[u8] =
     b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\0\0\0\0\x3a\x7e\x9b\x55\
     \0\0\0\x0aIDAT\x78\x9c\x6b\x00\0\0\x82\0\x81\xdd\x43\x6a\xf4\0\0\0\0IEND\xae\x42\x60\x82";
 
-fn backup_command(data: &Path, to: &Path) -> Command {
+pub(super) fn backup_command(data: &Path, to: &Path) -> Command {
     let mut backup = command(&["backup", "--json", "--data-dir"]);
     backup.arg(data).arg(to);
     backup
 }
 
-fn restore_command(from: &Path, to: &Path) -> Command {
+pub(super) fn restore_command(from: &Path, to: &Path) -> Command {
     let mut restore = command(&["restore", "--json", "--data-dir"]);
     restore.arg(to).arg(from);
     restore
 }
 
-fn succeeds(mut command: Command) -> Value {
+pub(super) fn succeeds(mut command: Command) -> Value {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -42,7 +43,7 @@ fn succeeds(mut command: Command) -> Value {
 }
 
 /// One line on standard error, exit code 1, nothing on standard output.
-fn fails(output: &Output) -> String {
+pub(super) fn fails(output: &Output) -> String {
     let told = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(output.status.code(), Some(1), "{told}");
     assert_eq!(told.trim().lines().count(), 1, "{told}");
@@ -50,7 +51,7 @@ fn fails(output: &Output) -> String {
     told
 }
 
-fn names(directory: &Path) -> Vec<String> {
+pub(super) fn names(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut names: Vec<_> = names.collect();
@@ -59,14 +60,14 @@ fn names(directory: &Path) -> Vec<String> {
 }
 
 /// Two others, of whom one sends pictures without an end and deletes most of them again.
-struct Unrest {
+pub(super) struct Unrest {
     stop: Arc<AtomicBool>,
     deleted: Arc<AtomicU64>,
     running: JoinHandle<()>,
 }
 
 impl Unrest {
-    fn start(server: &Server) -> Self {
+    pub(super) fn start(server: &Server) -> Self {
         let (meera, kabir) = (server.client("meera"), server.client("kabir"));
         kabir.get("/api/chat/my-chats");
         let body = json!({ "participantId": "kabir" });
@@ -89,7 +90,7 @@ impl Unrest {
         }
     }
 
-    fn stop(self) -> u64 {
+    pub(super) fn stop(self) -> u64 {
         self.stop.store(true, Ordering::Relaxed);
         self.running.join().unwrap();
         self.deleted.load(Ordering::Relaxed)
@@ -110,7 +111,7 @@ fn unrest(client: &Client, chat: &str, number: u64) -> std::io::Result<()> {
 }
 
 /// Restores, checks, starts, and looks for everything that was known.
-fn assert_holds(backup: &Path, scratch: &Path, known: &Known) {
+pub(super) fn assert_holds(backup: &Path, scratch: &Path, known: &Known) {
     let restored = scratch.join("restored");
     let report = succeeds(restore_command(backup, &restored));
     assert!(report["messages"].as_u64().unwrap() >= known.count());
@@ -283,6 +284,29 @@ fn a_disk_that_takes_no_more_leaves_nothing_behind() {
         );
     }
     assert_holds(&backup, directory.path(), &known);
+}
+
+#[test]
+#[ignore = "mounts a tmpfs, which needs root"]
+fn a_full_disk_leaves_nothing_behind() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let known = filled(&data, 500);
+    let mount = Mount::new(&directory.path().join("disk"), "64k");
+    let (full, whole) = (mount.0.join("backup"), directory.path().join("backup"));
+    fails(&backup_command(&data, &full).output().unwrap());
+    assert!(names(&mount.0).is_empty());
+    succeeds(backup_command(&data, &whole));
+    fails(
+        &restore_command(&whole, &mount.0.join("restored"))
+            .output()
+            .unwrap(),
+    );
+    assert!(names(&mount.0).is_empty());
+    // A mounted directory is restored into, and cannot be replaced by a backup.
+    let told = fails(&backup_command(&data, &mount.0).output().unwrap());
+    assert!(told.contains("mounted"), "{told}");
+    assert_holds(&whole, directory.path(), &known);
 }
 
 #[test]

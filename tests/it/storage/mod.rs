@@ -5,6 +5,7 @@
 //! Tests that need root to mount a small file system are ignored unless asked for: `cargo test --test it storage -- --ignored`.
 
 mod backup;
+mod backup_online;
 mod commands;
 mod disk;
 mod kill;
