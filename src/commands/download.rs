@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 /// A server that is silent for so long is given up.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// Most of a head, or of an answer that says no, that is read.
 const MAX_REFUSAL: u64 = 64 << 10;
 
