@@ -26,7 +26,7 @@ impl Replica {
     /// No rows yet; `data_dir` holds the copy in `journal/` and takes the scratch index.
     pub fn begin(data_dir: &Path, cache: u64) -> Result<Self, Error> {
         let path = scratch_dir(data_dir);
-        let scratch = Scratch::new(path.clone())?;
+        let scratch = Scratch::new(&path)?;
         Ok(Self {
             index: Index::open(&path, 1, &Settings::new(cache))?,
             data_dir: data_dir.to_owned(),

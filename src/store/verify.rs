@@ -58,7 +58,7 @@ pub fn verify(
     let _lock = lock(data_dir)?;
     let settings = Settings::new(inspection.cache);
     let scratch = scratch_dir(data_dir);
-    let _removed = Scratch::new(scratch.clone())?;
+    let _removed = Scratch::new(&scratch)?;
     let truth = Index::open(&scratch, 1, &settings)?;
     let replayed = open::replay_all(&truth, data_dir, |at| {
         progress(Step::Journal, at.done, at.total);
@@ -189,7 +189,7 @@ pub fn stats(inspection: &Inspection) -> Result<Stats, Error> {
 }
 
 /// The directory for ourselves; it must be one of ours, and of a version that we know.
-fn lock(data_dir: &Path) -> Result<DirLock, Error> {
+pub(super) fn lock(data_dir: &Path) -> Result<DirLock, Error> {
     if !open::journal_dir(data_dir).is_dir() {
         return Err(Error::Open(format!(
             "{} is no data directory: it has no journal; name another with --data-dir",
@@ -208,22 +208,21 @@ pub(super) fn scratch_dir(data_dir: &Path) -> PathBuf {
 }
 
 /// A directory that goes away again, also after an error.
-#[derive(Debug)]
 pub(super) struct Scratch(PathBuf);
 
 impl Scratch {
-    pub(super) fn new(path: PathBuf) -> Result<Self, Error> {
-        let made = match fs::remove_dir_all(&path) {
+    pub(super) fn new(path: &Path) -> Result<Self, Error> {
+        let made = match fs::remove_dir_all(path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
             _ => fs::create_dir(&path),
         };
         made.map_err(|error| {
             Error::Open(format!(
-                "{} cannot be made: {error}; checking needs space for a second index",
+                "{} cannot be made: {error}; this needs space for a second index",
                 path.display()
             ))
         })?;
-        Ok(Self(path))
+        Ok(Self(path.to_owned()))
     }
 }
 
