@@ -214,7 +214,7 @@ impl Scratch {
     pub(super) fn new(path: &Path) -> Result<Self, Error> {
         let made = match fs::remove_dir_all(path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-            _ => fs::create_dir(&path),
+            _ => fs::create_dir(path),
         };
         made.map_err(|error| {
             Error::Open(format!(
