@@ -32,6 +32,10 @@ pub enum Command {
     Compact(Offline),
     /// Tell how much a stopped server has stored
     Stats(Offline),
+    /// Copy a server's data, files included, into a new directory; the server may be running and goes on. Exit code 1 if there is no backup, or if it carries problems
+    Backup(Backup),
+    /// Put a backup into new directories, from which a server then starts. Exit code 1 if nothing was restored, or if it carries problems
+    Restore(Restore),
     /// Write a stopped server's data as lines of JSON, or what one person or chat has as JSON, HTML or text
     Export(Export),
     /// Take an export, or what mongoexport wrote of a Mongo database that ran the chat before, into a stopped server's data
@@ -393,6 +397,34 @@ pub struct Offline {
     /// Print one JSON object instead of lines for a person
     #[arg(long)]
     pub json: bool,
+}
+
+/// Flags of `backup`.
+#[derive(Debug, Clone, Args)]
+pub struct Backup {
+    /// Where to: a directory that is new or empty
+    #[arg(value_name = "DEST")]
+    pub to: PathBuf,
+    /// What to back up.
+    #[command(flatten)]
+    pub from: Offline,
+    /// Back up this server over its admin API instead, also from another machine: http://HOST:PORT
+    #[arg(long, value_name = "URL", conflicts_with = "data_dir")]
+    pub server: Option<String>,
+    /// The key for that.
+    #[command(flatten)]
+    pub admin: Admin,
+}
+
+/// Flags of `restore`.
+#[derive(Debug, Clone, Args)]
+pub struct Restore {
+    /// The backup
+    #[arg(value_name = "SRC")]
+    pub from: PathBuf,
+    /// Where to: directories that are new or empty.
+    #[command(flatten)]
+    pub to: Offline,
 }
 
 /// Flags of `export`.

@@ -21,6 +21,8 @@
 //!                 │
 //!        limits ◀─┤                                           how often one user may do a thing
 //!               store ─▶ journal                             typed tables ─▶ the log that is the truth (sled is its index)
+//!                 ▲         ▲
+//!              backup ─▶ archive                            one consistent state, taken and put back ─▶ its form on disk
 //! ```
 //!
 //! In reading order: [`id`] and [`model`] (the words), [`chat`] (the rules), [`store`] and [`journal`] (the disk), [`engineio`] and
@@ -77,6 +79,9 @@ pub mod input;
 pub mod media;
 pub mod pet_document;
 pub mod view;
+
+pub mod archive;
+pub mod backup;
 
 pub mod api;
 pub mod cors;

@@ -23,6 +23,7 @@ use self::tasks::Background;
 use crate::access::Access;
 use crate::api::{Api, Connections as Connected, Gauge, TokenMint, Uploads};
 use crate::auth::SecretError;
+use crate::backup::Online;
 use crate::chat::{self, Service};
 use crate::config::Serve;
 use crate::cors::Cors;
@@ -160,6 +161,7 @@ impl Server {
         let disposal = Disposal::new(chat.clone(), Arc::clone(&media));
         let namespace = settings::namespace(config);
         let delivery = Delivery::new(chat.clone(), &namespace);
+        let backup = Online::new(store.clone(), Media::clone(&media));
         let mut background = Background::start(
             store,
             writer,
@@ -190,6 +192,7 @@ impl Server {
             private_media: config.storage.private_media,
             disposal,
             admin_key,
+            backup,
             mint: TokenMint {
                 secret: signing,
                 max_ttl: config.admin.max_token_ttl,

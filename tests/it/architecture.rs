@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each module may name. `*` is everything but `commands`.
-const ARROWS: [(&str, &str); 25] = [
+const ARROWS: [(&str, &str); 27] = [
     ("id", ""),
     ("limits", ""),
     ("journal", ""),
@@ -18,7 +18,11 @@ const ARROWS: [(&str, &str); 25] = [
     ("auth", "id"),
     ("config", "id"),
     ("pet_document", "id model"),
-    ("store", "journal model id"),
+    // Before a migration the store makes a backup of itself.
+    ("store", "archive journal model id"),
+    // What may stand in a backup is named by those who name files.
+    ("archive", "journal media"),
+    ("backup", "archive journal media model store"),
     ("chat", "store model id limits"),
     ("access", "auth chat id"),
     ("view", "chat model id"),
@@ -27,7 +31,7 @@ const ARROWS: [(&str, &str); 25] = [
     ("disposal", "chat id media model pet_document"),
     (
         "api",
-        "access auth chat disposal id input limits media model pet_document view",
+        "access auth backup chat disposal id input limits media model pet_document view",
     ),
     (
         "realtime",
