@@ -22,7 +22,7 @@ use self::dispatch::Dispatch;
 use self::tasks::Background;
 use crate::access::Access;
 use crate::api::{Api, Uploads, remove_doomed};
-use crate::auth::SecretError;
+use crate::auth::{KeyError, KeySet, SecretError};
 use crate::chat::Service;
 use crate::config::Serve;
 use crate::cors::Cors;
@@ -67,6 +67,9 @@ pub enum Error {
     /// There is no usable token secret.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// The public keys cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
     /// The admin key is empty.
     #[error("the admin key is empty; give one (openssl rand -hex 32) or leave the flag out")]
     EmptyAdminKey,
@@ -129,6 +132,7 @@ pub struct Server {
     dispatch: Arc<Dispatch>,
     background: Background,
     connections: Connections,
+    key_set: Option<Arc<KeySet>>,
     grace: Duration,
 }
 
@@ -146,19 +150,23 @@ impl Server {
         let admin_key = settings::admin_key(config)?;
         let secrets = settings::secrets(config)?;
         let secret = secrets.first().filter(|_| config.demo).cloned();
-        let verifier = settings::verifier(config, secrets)?;
+        let key_set = settings::key_set(config)?;
+        let verifier = settings::verifier(config, secrets, key_set.clone())?;
         let (store, writer) = open_store(config).await?;
         let (chat, events) = Service::new(store.clone(), settings::rules(config));
         let media = open_media(config, &chat).await?;
         let namespace = settings::namespace(config);
         let delivery = Delivery::new(chat.clone(), &namespace);
-        let background = Background::start(
+        let mut background = Background::start(
             store,
             writer,
             chat.clone(),
             settings::compaction_policy(config),
             delivery.run(events),
         );
+        if let Some(key_set) = &key_set {
+            background.follow_keys(Arc::clone(key_set));
+        }
         let demo = match secret {
             Some(secret) => Some(Demo::load(&chat, &secret).await.map_err(Error::Demo)?),
             None => None,
@@ -207,6 +215,7 @@ impl Server {
                 network.max_connections_per_address,
                 WRITE_TIMEOUT,
             ),
+            key_set,
             grace: Duration::from_secs(network.shutdown_grace),
         })
     }
@@ -214,6 +223,11 @@ impl Server {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The keys that are read from a file, if there is one, for who is told to read them again.
+    pub fn key_set(&self) -> Option<Arc<KeySet>> {
+        self.key_set.clone()
     }
 
     /// The demo, if it was asked for.

@@ -1,10 +1,11 @@
 //! From flags to the settings of each part: the only place that translates the one into the other.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Error;
 use crate::api::AdminKey;
-use crate::auth::{Expiry, Secret, Strength, Verifier};
+use crate::auth::{Expiry, KeySet, PublicKey, Secret, Strength, Verifier};
 use crate::chat;
 use crate::config::{Serve, TransportName};
 use crate::engineio::{self, Transports};
@@ -23,6 +24,10 @@ pub(super) fn secrets(config: &Serve) -> Result<Vec<Secret>, Error> {
         source,
     })?;
     let tokens = &config.tokens;
+    // A host that signs with a key of its own is not to be joined by whoever can read a secret that nobody asked for.
+    if tokens.verifies_only() && !config.demo {
+        return Ok(Vec::new());
+    }
     let strength = if tokens.allow_weak_secret || config.demo {
         Strength::WeakAllowed
     } else {
@@ -36,13 +41,27 @@ pub(super) fn secrets(config: &Serve) -> Result<Vec<Secret>, Error> {
     )?)
 }
 
-pub(super) fn verifier(config: &Serve, secrets: Vec<Secret>) -> Result<Verifier, Error> {
-    let expiry = if config.tokens.allow_tokens_without_exp {
+/// The file of keys that change, if there is one.
+pub(super) fn key_set(config: &Serve) -> Result<Option<Arc<KeySet>>, Error> {
+    let path = config.tokens.jwks_file.as_deref();
+    let opened = path.map(|path| KeySet::open(path).map(Arc::new));
+    Ok(opened.transpose()?)
+}
+
+pub(super) fn verifier(
+    config: &Serve,
+    secrets: Vec<Secret>,
+    key_set: Option<Arc<KeySet>>,
+) -> Result<Verifier, Error> {
+    let tokens = &config.tokens;
+    let expiry = if tokens.allow_tokens_without_exp {
         Expiry::Optional
     } else {
         Expiry::Required
     };
-    let verifier = Verifier::new(secrets, expiry, CLOCK_LEEWAY);
+    let verifier = Verifier::new(secrets, expiry, CLOCK_LEEWAY)
+        .with_public_keys(PublicKey::load(&tokens.jwt_public_key_file)?)
+        .with_key_set(key_set);
     verifier.self_test().map_err(|_| Error::SelfTest)?;
     Ok(verifier)
 }

@@ -12,6 +12,7 @@ mod connecting;
 mod defects;
 mod durability;
 mod http;
+mod keys;
 mod limits;
 mod media;
 mod paging;
