@@ -1,9 +1,13 @@
 //! Every flag: its variable, its default, its range. Only `server` and the commands read this.
 
+mod backend;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use self::backend::Backend;
 
 /// A chat server for pet marketplaces: REST and Socket.IO in one binary, nothing beside it.
 #[derive(Debug, Parser)]
@@ -54,6 +58,9 @@ pub struct Serve {
     /// Admin flags.
     #[command(flatten)]
     pub admin: Admin,
+    /// Flags of an existing backend.
+    #[command(flatten)]
+    pub backend: Backend,
     /// Storage flags.
     #[command(flatten)]
     pub storage: Storage,

@@ -23,6 +23,7 @@ use self::tasks::Background;
 use crate::access::Access;
 use crate::api::{Api, Uploads, remove_doomed};
 use crate::auth::{KeyError, KeySet, SecretError};
+use crate::backend::{Backend, TrustError};
 use crate::chat::Service;
 use crate::config::Serve;
 use crate::cors::Cors;
@@ -70,6 +71,9 @@ pub enum Error {
     /// The public keys cannot be used.
     #[error(transparent)]
     Keys(#[from] KeyError),
+    /// The certificates for the backend cannot be used.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// The admin key is empty.
     #[error("the admin key is empty; give one (openssl rand -hex 32) or leave the flag out")]
     EmptyAdminKey,
@@ -171,7 +175,8 @@ impl Server {
             Some(secret) => Some(Demo::load(&chat, &secret).await.map_err(Error::Demo)?),
             None => None,
         };
-        let access = Arc::new(Access::new(verifier, chat.clone()));
+        let backend = Backend::new(settings::backend(config), chat.clone())?.map(Arc::new);
+        let access = Arc::new(Access::new(verifier, chat.clone(), backend.clone()));
         let realtime = Realtime::new(chat.clone(), Arc::clone(&access));
         let sockets = SocketIo::new(
             settings::socketio_config(config),
@@ -182,6 +187,7 @@ impl Server {
         let api = Api {
             chat: chat.clone(),
             access,
+            backend,
             media,
             private_media: config.storage.private_media,
             admin_key,

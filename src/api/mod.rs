@@ -28,6 +28,7 @@ pub use self::uploads::Uploads;
 pub(crate) use self::uploads::remove_doomed;
 use crate::access::{Access, Identity};
 use crate::auth::bearer;
+use crate::backend::Backend;
 use crate::chat::{Caller, Service};
 use crate::media::Media;
 
@@ -38,6 +39,8 @@ pub struct Api {
     pub chat: Service,
     /// Who calls.
     pub access: Arc<Access>,
+    /// Knows what we do not know yet, if there is one.
+    pub backend: Option<Arc<Backend>>,
     /// Files.
     pub media: Arc<Media>,
     /// Whether a file is only for the participants of its chat.

@@ -42,7 +42,8 @@ impl Profile {
     }
 
     /// Without what is too long to keep.
-    fn bounded(mut self) -> Self {
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
         self.name = self.name.filter(|name| name.len() <= MAX_NAME);
         self.email = self.email.filter(|email| email.len() <= MAX_EMAIL);
         self.picture = self.picture.filter(|picture| picture.len() <= MAX_PICTURE);

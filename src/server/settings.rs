@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Error;
 use crate::api::AdminKey;
 use crate::auth::{Expiry, KeySet, PublicKey, Secret, Strength, Verifier};
+use crate::backend::{self, Tolerance};
 use crate::chat;
 use crate::config::{Serve, TransportName};
 use crate::engineio::{self, Transports};
@@ -97,6 +98,31 @@ pub(super) fn rules(config: &Serve) -> chat::Options {
             per_minute,
             burst: rules.message_burst,
         },
+    }
+}
+
+pub(super) fn backend(config: &Serve) -> backend::Settings {
+    let backend = &config.backend;
+    let per_minute = if config.rules.no_rate_limit {
+        0
+    } else {
+        backend.pull_rate
+    };
+    backend::Settings {
+        profiles: backend.profile_url.clone(),
+        pets: backend.pet_url.clone(),
+        timeout: Duration::from_millis(backend.pull_timeout),
+        ttl: Duration::from_secs(backend.pull_ttl),
+        at_once: backend.pull_concurrency.into(),
+        tolerance: Tolerance {
+            failures: backend.pull_failures,
+            pause: Duration::from_secs(backend.pull_pause),
+        },
+        rate: Rate {
+            per_minute,
+            burst: per_minute.div_ceil(2),
+        },
+        roots: backend.pull_ca_file.clone(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each module may name. `*` is everything but `commands`.
-const ARROWS: [(&str, &str); 23] = [
+const ARROWS: [(&str, &str); 24] = [
     ("id", ""),
     ("limits", ""),
     ("journal", ""),
@@ -16,16 +16,19 @@ const ARROWS: [(&str, &str); 23] = [
     ("socketio", "engineio"),
     ("model", "id"),
     ("auth", "id"),
-    ("config", "id"),
+    // A flag is an address, and the one who asks it says what an address is.
+    ("config", "id backend"),
     ("pet_document", "id model"),
     ("store", "journal model id"),
     ("chat", "store model id limits"),
-    ("access", "auth chat id"),
+    // What a backend says becomes an upsert of the host's, so it calls the chat, never the store.
+    ("backend", "chat id limits model pet_document"),
+    ("access", "auth backend chat id"),
     ("view", "chat model id"),
     ("input", "chat id model"),
     (
         "api",
-        "access auth chat id input limits media model pet_document view",
+        "access auth backend chat id input limits media model pet_document view",
     ),
     (
         "realtime",
