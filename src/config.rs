@@ -1,9 +1,13 @@
 //! Every flag: its variable, its default, its range. Only `server` and the commands read this.
 
+mod backend;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use self::backend::Backend;
 
 /// A chat server for pet marketplaces: REST and Socket.IO in one binary, nothing beside it.
 #[derive(Debug, Parser)]
@@ -62,6 +66,9 @@ pub struct Serve {
     /// Admin flags.
     #[command(flatten)]
     pub admin: Admin,
+    /// Flags of an existing backend.
+    #[command(flatten)]
+    pub backend: Backend,
     /// Storage flags.
     #[command(flatten)]
     pub storage: Storage,
@@ -121,6 +128,12 @@ pub struct Tokens {
     /// File that holds the secret; repeat it to accept older ones too. Files come before flags, and the first secret signs
     #[arg(long, value_name = "FILE")]
     pub jwt_secret_file: Vec<PathBuf>,
+    /// File with a public key in PEM (RSA for RS256, P-256 for ES256, Ed25519); repeat it to accept several. Without a secret beside it HS256 is refused
+    #[arg(long, value_name = "FILE")]
+    pub jwt_public_key_file: Vec<PathBuf>,
+    /// File with a JWK set of such keys, read again when it changes and on SIGHUP
+    #[arg(long, value_name = "FILE")]
+    pub jwks_file: Option<PathBuf>,
     /// Accept a secret under 32 bytes, for a host that has one already
     #[arg(long)]
     pub allow_weak_secret: bool,
@@ -130,6 +143,14 @@ pub struct Tokens {
     /// Refuse users about whom the host has told nothing, even with a good token
     #[arg(long)]
     pub require_known_users: bool,
+}
+
+impl Tokens {
+    /// Whether the server can check tokens and has nothing to sign them with.
+    pub fn verifies_only(&self) -> bool {
+        let has_keys = !self.jwt_public_key_file.is_empty() || self.jwks_file.is_some();
+        has_keys && self.jwt_secret.is_empty() && self.jwt_secret_file.is_empty()
+    }
 }
 
 /// The host application's own access.

@@ -11,7 +11,7 @@
 //!          ┌────────────┼───────────┬──────────────┐
 //!         api        realtime      web            cors      REST · Socket.IO · the demo page · who may call from a browser
 //!          │            │ └─▶ socketio ─▶ engineio          the protocol layer: knows nothing of chat
-//!          ├─▶ access ◀─┤ ─▶ auth                             token ─▶ user, one check for both edges
+//!          ├─▶ access ◀─┤ ─▶ auth, backend                    token ─▶ user, one check for both edges; what an existing backend knows
 //!          ├─▶ input, view ◀┤                                JSON in and out, one shape for both edges
 //!          ├─▶ media, pet_document                           files by their bytes; a pet as the host describes it
 //!          ├─▶ disposal                                      what has to go: erased people, old messages, files nobody shows
@@ -74,6 +74,7 @@ pub mod socketio;
 
 pub mod access;
 pub mod auth;
+pub mod backend;
 pub mod disposal;
 pub mod input;
 pub mod media;

@@ -28,6 +28,7 @@ pub use self::response::{Body, failed};
 pub use self::uploads::Uploads;
 use crate::access::{Access, Identity};
 use crate::auth::bearer;
+use crate::backend::Backend;
 use crate::backup::Online;
 use crate::chat::{Caller, Service};
 use crate::disposal::Disposal;
@@ -40,6 +41,8 @@ pub struct Api {
     pub chat: Service,
     /// Who calls.
     pub access: Arc<Access>,
+    /// Knows what we do not know yet, if there is one.
+    pub backend: Option<Arc<Backend>>,
     /// Files.
     pub media: Arc<Media>,
     /// Whether a file is only for the participants of its chat.
