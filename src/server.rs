@@ -362,7 +362,10 @@ async fn open_media(config: &Serve, chat: &Service) -> Result<Arc<Media>, Error>
         path: path.display().to_string(),
         source,
     };
-    let media = Arc::new(Media::open(&path, storage.max_file_size).map_err(refused)?);
+    let media = Arc::new(Media::open(&path, settings::media(config)).map_err(refused)?);
+    chat.count_files()
+        .await
+        .map_err(|error| refused(io::Error::other(error)))?;
     let doomed = chat
         .doomed_files()
         .await

@@ -36,11 +36,13 @@ pub(crate) enum Tree {
     Uploads = 11,
     /// file name → nothing: files that no message shows any more and that are still to be removed
     Doomed = 12,
+    /// user → bytes of their files that messages show
+    MediaUsage = 13,
 }
 
 impl Tree {
     /// Every tree, in the order of its code.
-    pub(crate) const ALL: [Tree; 12] = [
+    pub(crate) const ALL: [Tree; 13] = [
         Tree::Users,
         Tree::Pets,
         Tree::Chats,
@@ -53,6 +55,7 @@ impl Tree {
         Tree::Totals,
         Tree::Uploads,
         Tree::Doomed,
+        Tree::MediaUsage,
     ];
 
     /// Position in [`Tree::ALL`].
@@ -80,6 +83,7 @@ impl Tree {
             Tree::Totals => "totals",
             Tree::Uploads => "uploads",
             Tree::Doomed => "doomed",
+            Tree::MediaUsage => "media_usage",
         }
     }
 }
@@ -184,7 +188,7 @@ mod tests {
             assert_eq!(Tree::from_code(tree as u8), Some(tree));
         }
         assert_eq!(Tree::from_code(0), None);
-        assert_eq!(Tree::from_code(13), None);
+        assert_eq!(Tree::from_code(14), None);
     }
 
     #[test]

@@ -128,7 +128,7 @@ fn message(tx: &Transaction<'_>, chat: ChatId, seq: u64) -> Message {
 #[tokio::test]
 async fn every_disagreement_is_told() {
     type Change = fn(&mut Transaction<'_>, ChatId) -> Result<(), Error>;
-    let changes: [(&str, Change); 20] = [
+    let changes: [(&str, Change); 21] = [
         ("after", |tx, chat| {
             tx.remove(Tree::Messages, keys::message(chat, 2));
             Ok(())
@@ -222,8 +222,12 @@ async fn every_disagreement_is_told() {
             upload.uses = 2;
             tx.put_upload(&upload)
         }),
+        ("and the count says 7", |tx, _| {
+            let sender = tx.upload(FILE)?.unwrap().sender;
+            tx.change_usage(&sender, |_| 7)
+        }),
         ("not known as uploaded", |tx, _| {
-            tx.remove_upload(FILE);
+            tx.remove_upload(FILE)?;
             Ok(())
         }),
         ("cannot be read", |tx, chat| {

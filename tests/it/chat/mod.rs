@@ -15,6 +15,7 @@ mod http;
 mod limits;
 mod media;
 mod paging;
+mod pictures;
 mod realtime;
 mod recovery;
 mod refusals;
