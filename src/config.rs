@@ -199,6 +199,18 @@ pub struct Storage {
     /// Seconds an upload may stand still; past it it is dropped
     #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub upload_idle_timeout: u64,
+    /// Bytes of files that one user may have in messages; 0 for no limit; past it 413
+    #[arg(long, default_value_t = 2_147_483_648, value_name = "BYTES")]
+    pub media_quota: u64,
+    /// Keep what cameras write into files, which is where and when they were made; without it only the picture stays, the right way up
+    #[arg(long)]
+    pub keep_exif: bool,
+    /// Disk for thumbnails, in MiB; past it those that were not asked for longest are made anew when they are
+    #[arg(long, default_value_t = 256, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
+    pub thumbnail_cache: u64,
+    /// Memory for the making of one thumbnail, in MiB, of which one is made at a time; past it the picture has none: 415
+    #[arg(long, default_value_t = 192, value_name = "MIB", value_parser = clap::value_parser!(u64).range(8..=65_536))]
+    pub thumbnail_memory: u64,
     /// Give files only to participants of their chat; without it the random name is the key
     #[arg(long)]
     pub private_media: bool,

@@ -74,6 +74,7 @@ impl Disposal {
     /// Finishes what a crash or an error has left undone: files and users that were to go. To be called before anybody is let in:
     /// a file that is about to be placed counts as one that was to go.
     pub async fn finish(&self) -> Result<(), Error> {
+        self.chat.count_files().await?;
         self.remove_files(self.chat.doomed_files().await?).await;
         self.finish_erasures().await
     }

@@ -407,7 +407,7 @@ fn open_media(config: &Serve) -> Result<(Arc<Media>, Option<Owner>), Error> {
         None => (storage.data_dir.join("media"), None),
         Some(path) => (path.clone(), Some(Owner::take(path, &storage.data_dir)?)),
     };
-    let media = Media::open(&path, storage.max_file_size).map_err(|source| Error::Media {
+    let media = Media::open(&path, settings::media(config)).map_err(|source| Error::Media {
         path: path.display().to_string(),
         source,
     })?;

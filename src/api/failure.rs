@@ -99,6 +99,7 @@ impl From<chat::Error> for Failure {
             E::UserNotFound | E::PetNotFound | E::MessageNotFound => StatusCode::NOT_FOUND,
             E::Conflict => StatusCode::CONFLICT,
             E::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
+            E::QuotaExceeded => StatusCode::PAYLOAD_TOO_LARGE,
             E::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
             E::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         };

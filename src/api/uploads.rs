@@ -16,7 +16,7 @@ use super::{Api, Failure, token};
 use crate::chat::{Caller, Content, Error, NewMessage, Sent};
 use crate::id::{ChatId, MessageId, UserId};
 use crate::media::multipart::Form;
-use crate::media::{Kind, MediaError, Stored};
+use crate::media::{Kind, MediaError, Stored, WIDTHS};
 use crate::model::{Attachment, MessageKind};
 
 /// How many uploads there may be at once, in all and of one user.
@@ -87,9 +87,10 @@ impl Api {
             let identity = self.access.identify(token).await?;
             self.chat.check_may_fetch(&identity.user, name).await?;
         }
+        let width = thumbnail_width(&request)?;
         let response = self
             .media
-            .serve(name, request.method(), request.headers())
+            .serve(name, width, request.method(), request.headers())
             .await?;
         Ok(response.map(BodyExt::boxed_unsync))
     }
@@ -146,6 +147,20 @@ impl Api {
     }
 }
 
+/// `?w=`, which asks for a small copy of a picture.
+fn thumbnail_width(request: &Request<RequestBody>) -> Result<Option<u32>, Failure> {
+    let Some(asked) = request::query(request, "w") else {
+        return Ok(None);
+    };
+    let width = asked.parse().ok().filter(|width| WIDTHS.contains(width));
+    width.map(Some).ok_or_else(|| {
+        Failure::invalid_request(format!(
+            "w must be one of {}",
+            WIDTHS.map(|width| width.to_string()).join(", ")
+        ))
+    })
+}
+
 fn attachment(stored: Stored, caption: Option<String>) -> Result<Content, Error> {
     let Stored {
         name,
@@ -153,6 +168,7 @@ fn attachment(stored: Stored, caption: Option<String>) -> Result<Content, Error>
         kind,
         size,
         crc32,
+        shown_size,
     } = stored;
     let kind = match kind {
         Kind::Image => MessageKind::Image,
@@ -163,8 +179,8 @@ fn attachment(stored: Stored, caption: Option<String>) -> Result<Content, Error>
         mime: mime.to_owned(),
         size,
         crc32,
-        width: None,
-        height: None,
+        width: shown_size.map(|(width, _)| width),
+        height: shown_size.map(|(_, height)| height),
     };
     Content::received(kind, caption, file)
 }
@@ -190,12 +206,15 @@ impl From<MediaError> for Failure {
     fn from(error: MediaError) -> Self {
         let message = error.to_string();
         let (status, code) = match error {
-            MediaError::NoFile => (StatusCode::BAD_REQUEST, "invalid_media"),
+            MediaError::NoFile | MediaError::Damaged(_) => {
+                (StatusCode::BAD_REQUEST, "invalid_media")
+            }
             MediaError::BadForm(_) | MediaError::Aborted => {
                 (StatusCode::BAD_REQUEST, "invalid_request")
             }
             MediaError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "file_too_large"),
-            MediaError::Unsupported | MediaError::NotAForm => {
+            MediaError::Busy => return Self::unavailable("Too many thumbnails at once"),
+            MediaError::Unsupported | MediaError::NotAForm | MediaError::NoThumbnail => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type")
             }
             MediaError::NotFound => (StatusCode::NOT_FOUND, "not_found"),

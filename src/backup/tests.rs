@@ -6,7 +6,7 @@ use std::path::Path;
 use super::*;
 use crate::archive::Archive;
 use crate::id::ChatId;
-use crate::media::Media;
+use crate::media::{self, Media};
 use crate::model::{Attachment, MessageKind, Upload};
 use crate::store::{Options, Store, WriterThread};
 
@@ -78,7 +78,7 @@ impl Fixture {
 
     fn delete(&self, number: u32) {
         let written = self.store.write(move |tx| {
-            tx.remove_upload(&name(number));
+            tx.remove_upload(&name(number))?;
             Ok::<_, store::Error>(())
         });
         self.runtime.block_on(written).unwrap();
@@ -338,7 +338,11 @@ fn nothing_of_a_tar_that_is_no_backup_is_kept() {
 }
 
 fn online(fixture: &Fixture) -> Online {
-    let media = Media::open(&fixture.root.path().join("media"), 1 << 20).unwrap();
+    let media = Media::open(
+        &fixture.root.path().join("media"),
+        media::Settings::with_max_file_size(1 << 20),
+    )
+    .unwrap();
     Online::new(fixture.store.clone(), media)
 }
 
@@ -366,7 +370,11 @@ impl io::Write for Slow<'_> {
 fn a_tar_holds_the_state_of_its_beginning_whatever_goes_and_comes() {
     let fixture = Fixture::new();
     (1..=3).for_each(|number| fixture.upload(number));
-    let media = Media::open(&fixture.root.path().join("media"), 1 << 20).unwrap();
+    let media = Media::open(
+        &fixture.root.path().join("media"),
+        media::Settings::with_max_file_size(1 << 20),
+    )
+    .unwrap();
     let online = Online::new(fixture.store.clone(), media.clone());
     let turn = online.begin().unwrap();
     assert!(online.begin().is_none(), "one at a time");
@@ -374,7 +382,7 @@ fn a_tar_holds_the_state_of_its_beginning_whatever_goes_and_comes() {
         bytes: Vec::new(),
         meanwhile: Some(Box::new(|| {
             let gone = fixture.store.write(|tx| {
-                tx.remove_upload(&name(2));
+                tx.remove_upload(&name(2))?;
                 tx.doom_file(&name(2));
                 Ok::<_, store::Error>(())
             });

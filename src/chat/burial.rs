@@ -89,7 +89,7 @@ fn release(tx: &mut Transaction<'_>, file: &Attachment) -> Result<Option<String>
         tx.put_upload(&upload)?;
         return Ok(None);
     }
-    tx.remove_upload(&upload.attachment.name);
+    tx.remove_upload(&upload.attachment.name)?;
     tx.doom_file(&upload.attachment.name);
     Ok(Some(upload.attachment.name))
 }

@@ -10,7 +10,7 @@ use super::receipts::count_unread;
 use super::{Caller, Content, Error, Service, announce};
 use crate::id::{ChatId, MessageId, UserId};
 use crate::model::{Attachment, Chat, Message, Timestamp, Upload};
-use crate::store::Transaction;
+use crate::store::{Snapshot, Source, Tables, Transaction};
 
 /// Longest `clientMessageId` in characters.
 pub const MAX_CLIENT_ID: usize = 64;
@@ -78,6 +78,8 @@ impl Service {
         sent_at: Option<Timestamp>,
     ) -> Result<Sent, Error> {
         let events = self.events.clone();
+        // What was said elsewhere long ago is not refused for its size.
+        let quota = sent_at.map_or(self.options.media_quota, |_| 0);
         self.store
             .write(move |tx| {
                 let chat = membership(tx, &caller.user, new.chat)?;
@@ -89,6 +91,9 @@ impl Service {
                     });
                 }
                 let chat = open_to(tx, &caller.user, chat)?;
+                if let Content::Received(_, _, file) = &new.content {
+                    check_quota(tx, &caller.user, file.size, quota)?;
+                }
                 let (chat, message) = insert(tx, &chat, &caller.user, new, sent_at)?;
                 let unread = count_unread(tx, &chat, &caller.user)?;
                 let participants = chat.participants.clone();
@@ -145,6 +150,28 @@ impl Service {
                 Ok(buried.files.pop())
             })
             .await
+    }
+
+    /// Checks that the user may upload anything at all, before a file comes in.
+    pub async fn check_may_upload(&self, user: &UserId) -> Result<(), Error> {
+        let (user, quota) = (user.clone(), self.options.media_quota);
+        self.store
+            .read(move |tables| check_quota(tables, &user, 1, quota))
+            .await
+    }
+
+    /// Counts everybody's files if that has never been done.
+    pub async fn count_files(&self) -> Result<(), Error> {
+        let unknown = |tables: &Snapshot<'_>| tables.is_usage_unknown();
+        if self.store.read(unknown).await? {
+            self.store
+                .write(|tx| {
+                    tx.recount_usage()?;
+                    Ok::<_, Error>(())
+                })
+                .await?;
+        }
+        Ok(())
     }
 
     /// A file is about to get its name. Until a message shows it, it is one to be removed.
@@ -214,6 +241,21 @@ impl Service {
                 membership(tables, &user, upload.chat).map(drop)
             })
             .await
+    }
+}
+
+/// Checks that `size` bytes more are within the user's quota; 0 is none.
+fn check_quota<S: Source>(
+    tables: &Tables<S>,
+    user: &UserId,
+    size: u64,
+    quota: u64,
+) -> Result<(), Error> {
+    let fits = quota == 0 || tables.media_usage(user)?.saturating_add(size) <= quota;
+    if fits {
+        Ok(())
+    } else {
+        Err(Error::QuotaExceeded)
     }
 }
 

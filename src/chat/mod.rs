@@ -71,6 +71,8 @@ pub struct Options {
     pub require_known_users: bool,
     /// Fetching a page of history marks it read.
     pub mark_read_on_fetch: bool,
+    /// Bytes of files that one user may have in messages; 0 for no limit.
+    pub media_quota: u64,
     /// How fast one user may send.
     pub message_rate: Rate,
 }

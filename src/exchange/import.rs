@@ -17,7 +17,7 @@ use super::sort::{Key, Sorted, Sorter};
 use super::source::{self, Kind, Reader, Source};
 use super::write::{self, Chunk, Fate, Marks, Written};
 use crate::id::ChatId;
-use crate::media::Media;
+use crate::media::{self, Media};
 use crate::store::{self, Inspection, Reading, Store};
 
 /// Messages in one job, and bytes of them.
@@ -148,7 +148,8 @@ pub async fn import(
     let mut writing = Writing {
         import,
         plan: &plan,
-        media: Media::open(&import.media_dir, u64::MAX).map_err(Error::file(&import.media_dir))?,
+        media: Media::open(&import.media_dir, as_they_are())
+            .map_err(Error::file(&import.media_dir))?,
         store,
         imported: &mut imported,
         under_way: VecDeque::new(),
@@ -159,6 +160,14 @@ pub async fn import(
     drop(writing);
     writer.join();
     outcome.map(|()| imported)
+}
+
+/// Files keep their bytes, so that the checksums of an export hold, and what another server took is not refused here.
+const fn as_they_are() -> media::Settings {
+    media::Settings {
+        keep_metadata: true,
+        ..media::Settings::with_max_file_size(u64::MAX)
+    }
 }
 
 fn judge(

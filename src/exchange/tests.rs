@@ -67,6 +67,7 @@ fn service(store: &Store) -> Service {
     let options = Options {
         require_known_users: false,
         mark_read_on_fetch: false,
+        media_quota: 0,
         message_rate: Rate {
             per_minute: 0,
             burst: 1,

@@ -87,12 +87,13 @@ fn lock(held: &Held) -> MutexGuard<'_, Option<Vec<String>>> {
 mod tests {
     use std::io::Read;
 
+    use super::super::Settings;
     use super::*;
 
     #[tokio::test]
     async fn what_is_removed_leaves_its_name_at_once_and_the_disk_at_the_end() {
         let dir = tempfile::tempdir().unwrap();
-        let media = Media::open(dir.path(), 10).unwrap();
+        let media = Media::open(dir.path(), Settings::with_max_file_size(10)).unwrap();
         let names = [1, 2].map(|number| format!("chat-1-{number:032x}.jpg"));
         for name in &names {
             fs::write(dir.path().join(name), name).unwrap();
@@ -120,14 +121,14 @@ mod tests {
     #[tokio::test]
     async fn what_a_crash_left_of_a_hold_is_swept() {
         let dir = tempfile::tempdir().unwrap();
-        let media = Media::open(dir.path(), 10).unwrap();
+        let media = Media::open(dir.path(), Settings::with_max_file_size(10)).unwrap();
         let name = format!("chat-1-{:032x}.jpg", 1);
         fs::write(dir.path().join(&name), "x").unwrap();
         let hold = media.hold().unwrap();
         media.remove(&name).await.unwrap();
         std::mem::forget(hold);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
-        Media::open(dir.path(), 10).unwrap();
+        Media::open(dir.path(), Settings::with_max_file_size(10)).unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 }

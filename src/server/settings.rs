@@ -12,6 +12,7 @@ use crate::config::{Serve, TransportName};
 use crate::disposal;
 use crate::engineio::{self, Transports};
 use crate::limits::Rate;
+use crate::media;
 use crate::realtime;
 use crate::socketio::{self, Namespace, RecoveryConfig};
 use crate::store;
@@ -95,6 +96,7 @@ pub(super) fn rules(config: &Serve) -> chat::Options {
     chat::Options {
         require_known_users: config.tokens.require_known_users,
         mark_read_on_fetch: rules.mark_read_on_fetch,
+        media_quota: config.storage.media_quota,
         message_rate: Rate {
             per_minute,
             burst: rules.message_burst,
@@ -136,6 +138,16 @@ pub(super) fn backend(config: &Serve) -> backend::Settings {
             burst: per_minute.div_ceil(2),
         },
         roots: backend.pull_ca_file.clone(),
+    }
+}
+
+pub(super) fn media(config: &Serve) -> media::Settings {
+    let storage = &config.storage;
+    media::Settings {
+        max_file_size: storage.max_file_size,
+        keep_metadata: storage.keep_exif,
+        thumbnail_cache: storage.thumbnail_cache << 20,
+        thumbnail_memory: storage.thumbnail_memory << 20,
     }
 }
 

@@ -425,6 +425,7 @@ impl Check<'_> {
     }
 
     fn uploads(&mut self, media: Option<&Path>) -> Result<(), Error> {
+        let mut usage: HashMap<UserId, u64> = HashMap::new();
         self.findings.uploads = self.each(Tree::Uploads, |check, key, upload: Upload| {
             let name = &upload.attachment.name;
             let shown = check.shown.remove(name).unwrap_or(0);
@@ -440,14 +441,19 @@ impl Check<'_> {
             if let Some(media) = media {
                 check.file(&media.join(name), &upload);
             }
+            *usage.entry(upload.sender).or_default() += upload.attachment.size;
             Ok(())
         })?;
         for name in std::mem::take(&mut self.shown).into_keys() {
             self.findings
                 .problem(|| format!("file {name} is shown by a message and not known as uploaded"));
         }
+        self.usage(&usage)?;
         let entries = media.and_then(|media| std::fs::read_dir(media).ok());
         for entry in entries.into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                continue; // thumbnails
+            }
             let name = entry.file_name();
             let is_ours = name.as_encoded_bytes().first() == Some(&b'.')
                 || entry.file_type().is_ok_and(|kind| kind.is_dir());
@@ -504,6 +510,29 @@ fn checksum(path: &Path) -> std::io::Result<(u64, u32)> {
                 size += read as u64;
             }
         }
+    }
+}
+
+impl Check<'_> {
+    /// Each user's count of bytes. None at all means that the directory is from before they were counted.
+    fn usage(&mut self, expected: &HashMap<UserId, u64>) -> Result<(), Error> {
+        let expected_rows = expected.values().filter(|used| **used > 0).count() as u64;
+        let found = self.each(Tree::MediaUsage, |check, key, used: u64| {
+            let counted = user_of(key).and_then(|user| expected.get(&user).copied());
+            check.findings.require(counted == Some(used), || {
+                format!(
+                    "{} has files of {} bytes, and the count says {used}",
+                    String::from_utf8_lossy(key),
+                    counted.unwrap_or(0)
+                )
+            });
+            Ok(())
+        })?;
+        self.findings
+            .require(found == expected_rows || found == 0, || {
+                format!("{expected_rows} users have files, and {found} have a count")
+            });
+        Ok(())
     }
 }
 

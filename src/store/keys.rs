@@ -44,11 +44,13 @@ pub(crate) enum Tree {
     Expired = 15,
     /// name → `Timestamp`: moments to remember
     Marks = 16,
+    /// user → bytes of their files that messages show
+    MediaUsage = 17,
 }
 
 impl Tree {
     /// Every tree, in the order of its code.
-    pub(crate) const ALL: [Tree; 16] = [
+    pub(crate) const ALL: [Tree; 17] = [
         Tree::Users,
         Tree::Pets,
         Tree::Chats,
@@ -65,6 +67,7 @@ impl Tree {
         Tree::RemovedPets,
         Tree::Expired,
         Tree::Marks,
+        Tree::MediaUsage,
     ];
 
     /// Position in [`Tree::ALL`].
@@ -96,6 +99,7 @@ impl Tree {
             Tree::RemovedPets => "removed_pets",
             Tree::Expired => "expired",
             Tree::Marks => "marks",
+            Tree::MediaUsage => "media_usage",
         }
     }
 }
@@ -222,7 +226,7 @@ mod tests {
             assert_eq!(Tree::from_code(tree as u8), Some(tree));
         }
         assert_eq!(Tree::from_code(0), None);
-        assert_eq!(Tree::from_code(17), None);
+        assert_eq!(Tree::from_code(18), None);
     }
 
     #[test]

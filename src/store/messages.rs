@@ -122,14 +122,23 @@ impl<S: Sink> Tables<S> {
         }
     }
 
-    /// Creates or replaces an upload.
+    /// Creates or replaces an upload. A new one counts for its sender.
     pub fn put_upload(&mut self, upload: &Upload) -> Result<(), Error> {
+        if self.upload(&upload.attachment.name)?.is_none() {
+            let size = upload.attachment.size;
+            self.change_usage(&upload.sender, |used| used.saturating_add(size))?;
+        }
         self.put(Tree::Uploads, upload.attachment.name.as_bytes(), upload)
     }
 
-    /// Forgets an upload.
-    pub fn remove_upload(&mut self, name: &str) {
+    /// Forgets an upload, which counts no more.
+    pub fn remove_upload(&mut self, name: &str) -> Result<(), Error> {
+        if let Some(upload) = self.upload(name)? {
+            let size = upload.attachment.size;
+            self.change_usage(&upload.sender, |used| used.saturating_sub(size))?;
+        }
         self.remove(Tree::Uploads, name.as_bytes().to_vec());
+        Ok(())
     }
 
     /// Remembers that a file has to go.

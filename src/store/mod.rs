@@ -39,6 +39,7 @@ mod tables;
 mod tests;
 mod transaction;
 mod unread;
+mod usage;
 mod users;
 mod verify;
 #[cfg(test)]

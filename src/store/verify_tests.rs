@@ -131,7 +131,7 @@ fn message(tx: &Transaction<'_>, chat: ChatId, seq: u64) -> Message {
 #[tokio::test]
 async fn every_disagreement_is_told() {
     type Change = fn(&mut Transaction<'_>, ChatId) -> Result<(), Error>;
-    let changes: [(&str, Change); 24] = [
+    let changes: [(&str, Change); 25] = [
         ("is erased and known", |tx, _| {
             let (at, finished) = (Timestamp(1), false);
             tx.put_erased(&asha(), Erased { at, finished })
@@ -247,8 +247,12 @@ async fn every_disagreement_is_told() {
             upload.uses = 2;
             tx.put_upload(&upload)
         }),
+        ("and the count says 7", |tx, _| {
+            let sender = tx.upload(FILE)?.unwrap().sender;
+            tx.change_usage(&sender, |_| 7)
+        }),
         ("not known as uploaded", |tx, _| {
-            tx.remove_upload(FILE);
+            tx.remove_upload(FILE)?;
             Ok(())
         }),
         ("cannot be read", |tx, chat| {

@@ -30,3 +30,10 @@ fn socketio_packets() {
         decoders::socketio_packet(&String::from_utf8_lossy(&seed));
     }
 }
+
+#[test]
+fn media_metadata() {
+    for seed in seeds("media_metadata") {
+        decoders::media_metadata(&seed);
+    }
+}

@@ -1,7 +1,10 @@
 //! What both the fuzzer and the corpus test do with some bytes: decode them, and check what a decoder promises.
 
+use std::io::Cursor;
+
 use bytes::Bytes;
 use jivchat::engineio::payload;
+use jivchat::media::{MediaType, metadata};
 use jivchat::socketio::packet::Packet;
 use jivchat::socketio::{Event, json};
 
@@ -41,4 +44,34 @@ pub(crate) fn socketio_packet(text: &str) {
             Ok(event.args().to_owned())
         );
     }
+}
+
+/// A picture or film. What is left of it must be no longer, and have nothing left to be taken out.
+pub(crate) fn media_metadata(bytes: &[u8]) {
+    let Some((cleaned, kind)) = cleaned(bytes.to_vec()) else {
+        return;
+    };
+    assert!(cleaned.len() <= bytes.len());
+    let holds_no_places = matches!(
+        kind,
+        MediaType::Jpeg | MediaType::Png | MediaType::WebP | MediaType::Gif
+    );
+    // A table that points at another table may have undone a film; nobody shows it, and nobody learns from it.
+    if let Some((again, same)) = cleaned_if(holds_no_places, &cleaned) {
+        assert!(same != kind || again == cleaned);
+    }
+}
+
+fn cleaned_if(wanted: bool, bytes: &[u8]) -> Option<(Vec<u8>, MediaType)> {
+    wanted.then(|| cleaned(bytes.to_vec()))?
+}
+
+fn cleaned(bytes: Vec<u8>) -> Option<(Vec<u8>, MediaType)> {
+    let kind = MediaType::detect(&bytes[..bytes.len().min(1024)])?;
+    let mut file = Cursor::new(bytes);
+    let examined = metadata::examine(kind, &mut file).ok()?;
+    let length = examined.edits.apply(&mut file).unwrap();
+    let mut bytes = file.into_inner();
+    bytes.truncate(usize::try_from(length).unwrap());
+    Some((bytes, kind))
 }

@@ -21,6 +21,7 @@ mod keys;
 mod limits;
 mod media;
 mod paging;
+mod pictures;
 mod realtime;
 mod recovery;
 mod refusals;

@@ -36,6 +36,7 @@ fn talk(directory: &Path, count: u64, sent_at: impl Fn(u64) -> Timestamp) -> Cha
     let options = chat::Options {
         require_known_users: false,
         mark_read_on_fetch: false,
+        media_quota: 0,
         message_rate: Rate {
             per_minute: 0,
             burst: 1,

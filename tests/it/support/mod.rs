@@ -2,6 +2,7 @@
 
 pub(crate) mod echo;
 pub(crate) mod http;
+pub(crate) mod photos;
 pub(crate) mod protocol;
 pub(crate) mod websocket;
 
