@@ -95,9 +95,9 @@ fn a_slow_client_holds_nobody_up_and_nothing_for_ever() {
         .map(|_| meera.upload(chat, &large).unwrap().1["data"].clone())
         .collect();
     let slow = ask(&server, "GET", KEY);
-    let mut begun = [0; 12];
-    (&slow).read_exact(&mut begun).unwrap();
-    assert_eq!(&begun, b"HTTP/1.1 200");
+    let mut opening = [0; 12];
+    (&slow).read_exact(&mut opening).unwrap();
+    assert_eq!(&opening, b"HTTP/1.1 200");
     let second = answer(ask(&server, "GET", KEY));
     assert_eq!(status(&second), 409);
     assert!(String::from_utf8_lossy(&second).contains("backup_running"));
@@ -112,9 +112,9 @@ fn a_slow_client_holds_nobody_up_and_nothing_for_ever() {
     assert!(is_there, "the state of the beginning shows it");
     // Whoever goes away in the middle frees the place, and what was held goes.
     drop(ask(&server, "GET", KEY));
-    let began = std::time::Instant::now();
+    let since = std::time::Instant::now();
     while status(&answer(ask(&server, "GET", KEY))) != 200 {
-        assert!(began.elapsed() < Duration::from_mins(1));
+        assert!(since.elapsed() < Duration::from_mins(1));
         std::thread::park_timeout(Duration::from_millis(20));
     }
     let mut left = names(&data.join("media"));
