@@ -7,6 +7,7 @@ use crate::api::AdminKey;
 use crate::auth::{Expiry, Secret, Strength, Verifier};
 use crate::chat;
 use crate::config::{Serve, TransportName};
+use crate::disposal;
 use crate::engineio::{self, Transports};
 use crate::limits::Rate;
 use crate::realtime;
@@ -78,6 +79,18 @@ pub(super) fn rules(config: &Serve) -> chat::Options {
             per_minute,
             burst: rules.message_burst,
         },
+    }
+}
+
+/// What is to go by itself, and when.
+pub(super) fn disposal_policy(config: &Serve) -> disposal::Policy {
+    let storage = &config.storage;
+    let hours = |count: u32| (count > 0).then(|| Duration::from_hours(count.into()));
+    let days = |count: u32| hours(count * 24);
+    disposal::Policy {
+        content: days(storage.retain_days),
+        media: days(storage.media_retain_days),
+        orphans: hours(storage.orphan_hours),
     }
 }
 

@@ -35,13 +35,20 @@ impl Background {
     ) -> Self {
         let mut tasks = JoinSet::new();
         tasks.spawn(delivery);
+        let updated = chat.clone();
         tasks.spawn(async move { chat.store_receipts().await });
+        tasks.spawn(async move { updated.tell_updates().await });
         tasks.spawn(maintain(store.clone(), policy));
         Self {
             store,
             writer,
             tasks,
         }
+    }
+
+    /// One more task, which is to run for ever.
+    pub(super) fn add(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
     }
 
     /// Resolves with the reason when the store has failed or one of the tasks, which are to run for ever, has ended.

@@ -14,6 +14,7 @@ mod check;
 mod checkpoint;
 mod codec;
 mod compact;
+mod counts;
 #[cfg(test)]
 mod damage_tests;
 mod error;
@@ -29,6 +30,7 @@ mod open;
 #[cfg(test)]
 mod power_tests;
 mod progress;
+mod reading;
 mod repair;
 mod schema;
 mod tables;
@@ -53,9 +55,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use self::applier::Applier;
 pub use self::check::Findings;
 pub use self::compact::{Compacted, CompactionPolicy, HeldJournal};
+pub use self::counts::Counts;
 pub use self::error::Error;
 use self::live::Live;
 pub use self::progress::ProgressBar;
+pub use self::reading::{Reading, Stopped};
 pub use self::tables::{Sink, Source, Tables};
 pub use self::verify::{Inspection, Stats, Step, Verified, stats, verify};
 use self::writer::{Job, Reply, Work, Writer};
@@ -171,6 +175,20 @@ impl Store {
         E: From<Error> + Send + 'static,
         J: FnOnce(&mut Transaction<'_>) -> Result<T, E> + Send + 'static,
     {
+        self.submit(job).await?.await
+    }
+
+    /// Queues `job`, behind all that were queued before, and answers with what [`Store::write`] would resolve to. So many jobs
+    /// of one caller may share a group, in their order.
+    pub async fn submit<T, E, J>(
+        &self,
+        job: J,
+    ) -> Result<impl Future<Output = Result<T, E>> + Send + use<T, E, J>, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        J: FnOnce(&mut Transaction<'_>) -> Result<T, E> + Send + 'static,
+    {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |transaction| {
             let result = job(transaction);
@@ -185,9 +203,12 @@ impl Store {
             .send(Work::Job(job))
             .await
             .map_err(|_| self.gone())?;
-        answered
-            .await
-            .unwrap_or_else(|_| Err(self.dropped().into()))
+        let store = self.clone();
+        Ok(async move {
+            answered
+                .await
+                .unwrap_or_else(|_| Err(store.dropped().into()))
+        })
     }
 
     /// Runs `job` on a blocking thread against the committed tables.

@@ -236,7 +236,7 @@ pub(super) fn replay_all(
     Ok(replayed)
 }
 
-fn unreplayed(error: ReplayError<Error>) -> Error {
+pub(super) fn unreplayed(error: ReplayError<Error>) -> Error {
     match error {
         ReplayError::Journal(error) => Error::Open(error.to_string()),
         ReplayError::Visit { source, .. } => source,
