@@ -1,9 +1,13 @@
 //! Every flag: its variable, its default, its range. Only `server` and the commands read this.
 
+mod backend;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use self::backend::Backend;
 
 /// A chat server for pet marketplaces: REST and Socket.IO in one binary, nothing beside it.
 #[derive(Debug, Parser)]
@@ -32,9 +36,13 @@ pub enum Command {
     Compact(Offline),
     /// Tell how much a stopped server has stored
     Stats(Offline),
+    /// Copy a server's data, files included, into a new directory; the server may be running and goes on. Exit code 1 if there is no backup, or if it carries problems
+    Backup(Backup),
+    /// Put a backup into new directories, from which a server then starts. Exit code 1 if nothing was restored, or if it carries problems
+    Restore(Restore),
     /// Write a stopped server's data as lines of JSON, or what one person or chat has as JSON, HTML or text
     Export(Export),
-    /// Take an export, or what mongoexport wrote of a MongoDB that ran the chat before, into a stopped server's data
+    /// Take an export, or what mongoexport wrote of a Mongo database that ran the chat before, into a stopped server's data
     Import(Import),
     /// Print a completion script for a shell
     Completions(Completions),
@@ -58,6 +66,9 @@ pub struct Serve {
     /// Admin flags.
     #[command(flatten)]
     pub admin: Admin,
+    /// Flags of an existing backend.
+    #[command(flatten)]
+    pub backend: Backend,
     /// Storage flags.
     #[command(flatten)]
     pub storage: Storage,
@@ -117,6 +128,12 @@ pub struct Tokens {
     /// File that holds the secret; repeat it to accept older ones too. Files come before flags, and the first secret signs
     #[arg(long, value_name = "FILE")]
     pub jwt_secret_file: Vec<PathBuf>,
+    /// File with a public key in PEM (RSA for RS256, P-256 for ES256, Ed25519); repeat it to accept several. Without a secret beside it HS256 is refused
+    #[arg(long, value_name = "FILE")]
+    pub jwt_public_key_file: Vec<PathBuf>,
+    /// File with a JWK set of such keys, read again when it changes and on SIGHUP
+    #[arg(long, value_name = "FILE")]
+    pub jwks_file: Option<PathBuf>,
     /// Accept a secret under 32 bytes, for a host that has one already
     #[arg(long)]
     pub allow_weak_secret: bool,
@@ -126,6 +143,14 @@ pub struct Tokens {
     /// Refuse users about whom the host has told nothing, even with a good token
     #[arg(long)]
     pub require_known_users: bool,
+}
+
+impl Tokens {
+    /// Whether the server can check tokens and has nothing to sign them with.
+    pub fn verifies_only(&self) -> bool {
+        let has_keys = !self.jwt_public_key_file.is_empty() || self.jwks_file.is_some();
+        has_keys && self.jwt_secret.is_empty() && self.jwt_secret_file.is_empty()
+    }
 }
 
 /// The host application's own access.
@@ -395,6 +420,34 @@ pub struct Offline {
     pub json: bool,
 }
 
+/// Flags of `backup`.
+#[derive(Debug, Clone, Args)]
+pub struct Backup {
+    /// Where to: a directory that is new or empty
+    #[arg(value_name = "DEST")]
+    pub to: PathBuf,
+    /// What to back up.
+    #[command(flatten)]
+    pub from: Offline,
+    /// Back up this server over its admin API instead, also from another machine: http://HOST:PORT
+    #[arg(long, value_name = "URL", conflicts_with = "data_dir")]
+    pub server: Option<String>,
+    /// The key for that.
+    #[command(flatten)]
+    pub admin: Admin,
+}
+
+/// Flags of `restore`.
+#[derive(Debug, Clone, Args)]
+pub struct Restore {
+    /// The backup
+    #[arg(value_name = "SRC")]
+    pub from: PathBuf,
+    /// Where to: directories that are new or empty.
+    #[command(flatten)]
+    pub to: Offline,
+}
+
 /// Flags of `export`.
 #[derive(Debug, Clone, Args)]
 pub struct Export {
@@ -443,7 +496,7 @@ pub struct Import {
     /// Field of a pet's document that names its seller
     #[arg(long, default_value = "owner", value_name = "FIELD")]
     pub pet_owner: String,
-    /// Directory of the files that messages show: the original's uploads/chat_media, or what `export --media` copied
+    /// Directory of the files that messages show: the original's `uploads/chat_media`, or what `export --media` copied
     #[arg(long, value_name = "DIR")]
     pub media: Option<PathBuf>,
     /// Leave bad rows out; else one of them is enough to change nothing

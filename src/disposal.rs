@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::MissedTickBehavior;
+
 use crate::chat::{ErasedCounts, Error, Expiry, Service, TooOld};
 use crate::id::UserId;
 use crate::media::Media;
@@ -87,6 +89,7 @@ impl Disposal {
     /// Looks for what has to go, now and every hour. Runs until it is dropped.
     pub async fn run(self, policy: Policy) {
         let mut due = tokio::time::interval(LOOK_EVERY);
+        due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             due.tick().await;
             if let Err(error) = self.look(policy, Timestamp::now()).await {

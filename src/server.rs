@@ -22,7 +22,9 @@ use self::dispatch::{Dispatch, MAX_HEADER_BYTES};
 use self::tasks::Background;
 use crate::access::Access;
 use crate::api::{Api, Connections as Connected, Gauge, TokenMint, Uploads};
-use crate::auth::SecretError;
+use crate::auth::{KeyError, KeySet, SecretError};
+use crate::backend::{Backend, TrustError};
+use crate::backup::Online;
 use crate::chat::{self, Service};
 use crate::config::Serve;
 use crate::cors::Cors;
@@ -66,6 +68,12 @@ pub enum Error {
     /// There is no usable token secret.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// The public keys cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// The certificates for the backend cannot be used.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// The admin key is empty.
     #[error("the admin key is empty; give one (openssl rand -hex 32) or leave the flag out")]
     EmptyAdminKey,
@@ -134,6 +142,7 @@ pub struct Server {
     dispatch: Arc<Dispatch>,
     background: Background,
     connections: Connections,
+    key_set: Option<Arc<KeySet>>,
     grace: Duration,
     _media_owner: Option<Owner>,
 }
@@ -151,15 +160,17 @@ impl Server {
         })?;
         let admin_key = settings::admin_key(config)?;
         let secrets = settings::secrets(config)?;
-        let signing = secrets.first().ok_or(Error::SelfTest)?.clone();
-        let secret = config.demo.then(|| signing.clone());
-        let verifier = settings::verifier(config, secrets)?;
+        let signing = secrets.first().cloned();
+        let secret = signing.clone().filter(|_| config.demo);
+        let key_set = settings::key_set(config)?;
+        let verifier = settings::verifier(config, secrets, key_set.clone())?;
         let (store, writer) = open_store(config).await?;
         let (chat, events) = Service::new(store.clone(), settings::rules(config));
         let (media, owner) = open_media(config)?;
         let disposal = Disposal::new(chat.clone(), Arc::clone(&media));
         let namespace = settings::namespace(config);
         let delivery = Delivery::new(chat.clone(), &namespace);
+        let backup = Online::new(store.clone(), Media::clone(&media));
         let mut background = Background::start(
             store,
             writer,
@@ -169,11 +180,15 @@ impl Server {
         );
         // Before anybody is let in, and after somebody listens to what comes of it.
         disposal.finish().await.map_err(Error::Disposal)?;
+        if let Some(key_set) = &key_set {
+            background.follow_keys(Arc::clone(key_set));
+        }
         let demo = match secret {
             Some(secret) => Some(Demo::load(&chat, &secret).await.map_err(Error::Demo)?),
             None => None,
         };
-        let access = Arc::new(Access::new(verifier, chat.clone()));
+        let backend = Backend::new(settings::backend(config), chat.clone())?.map(Arc::new);
+        let access = Arc::new(Access::new(verifier, chat.clone(), backend.clone()));
         let realtime = Realtime::new(chat.clone(), Arc::clone(&access));
         let sockets = SocketIo::new(
             settings::socketio_config(config),
@@ -186,10 +201,12 @@ impl Server {
         let api = Api {
             chat: chat.clone(),
             access,
+            backend,
             media,
             private_media: config.storage.private_media,
             disposal,
             admin_key,
+            backup,
             mint: TokenMint {
                 secret: signing,
                 max_ttl: config.admin.max_token_ttl,
@@ -232,6 +249,7 @@ impl Server {
                 network.max_connections_per_address,
                 WRITE_TIMEOUT,
             ),
+            key_set,
             grace: Duration::from_secs(network.shutdown_grace),
             _media_owner: owner,
         })
@@ -240,6 +258,11 @@ impl Server {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The keys that are read from a file, if there is one, for who is told to read them again.
+    pub fn key_set(&self) -> Option<Arc<KeySet>> {
+        self.key_set.clone()
     }
 
     /// The demo, if it was asked for.

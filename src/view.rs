@@ -2,16 +2,10 @@
 
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
-use time::OffsetDateTime;
-use time::format_description::BorrowedFormatItem;
-use time::macros::format_description;
 
 use crate::chat::{ChatDetails, HistoryPage, MessageDetails, Pages, Status, UnreadChange};
 use crate::id::{ChatId, MessageId, UserId};
 use crate::model::{Attachment, Pet, Reaction, Timestamp, User};
-
-const MILLISECONDS: &[BorrowedFormatItem<'_>] =
-    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
 /// Where uploaded files are served; a file's name follows.
 pub const MEDIA_PATH: &str = "/uploads/chat_media/";
@@ -22,11 +16,7 @@ pub struct Time(pub Timestamp);
 
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let nanos = i128::from(self.0.0) * 1_000_000;
-        let text = OffsetDateTime::from_unix_timestamp_nanos(nanos)
-            .ok()
-            .and_then(|time| time.format(MILLISECONDS).ok());
-        serializer.serialize_str(text.as_deref().unwrap_or("1970-01-01T00:00:00.000Z"))
+        serializer.collect_str(&self.0)
     }
 }
 

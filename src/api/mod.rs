@@ -1,6 +1,7 @@
 //! REST: parse, call the chat, answer. The whole surface is the one `match` in [`route`]; it cannot name the store.
 
 mod admin;
+mod backup;
 mod body;
 mod chats;
 mod failure;
@@ -27,6 +28,8 @@ pub use self::response::{Body, failed};
 pub use self::uploads::Uploads;
 use crate::access::{Access, Identity};
 use crate::auth::bearer;
+use crate::backend::Backend;
+use crate::backup::Online;
 use crate::chat::{Caller, Service};
 use crate::disposal::Disposal;
 use crate::media::Media;
@@ -38,6 +41,8 @@ pub struct Api {
     pub chat: Service,
     /// Who calls.
     pub access: Arc<Access>,
+    /// Knows what we do not know yet, if there is one.
+    pub backend: Option<Arc<Backend>>,
     /// Files.
     pub media: Arc<Media>,
     /// Whether a file is only for the participants of its chat.
@@ -48,6 +53,8 @@ pub struct Api {
     pub disposal: Disposal,
     /// Opens the admin API.
     pub admin_key: Option<AdminKey>,
+    /// Backups, for the admin API.
+    pub backup: Online,
     /// Signs tokens for the host.
     pub mint: TokenMint,
     /// How many are connected.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::OwnedMutexGuard;
+
 use super::{Error, Service};
 
 /// How much there is.
@@ -86,9 +88,19 @@ impl Service {
 
     /// Compacts the journal and the index while everybody goes on; `None` while that is under way already.
     pub async fn compact(&self) -> Result<Option<Compaction>, Error> {
-        let Ok(alone) = Arc::clone(&self.compacting).try_lock_owned() else {
-            return Ok(None);
-        };
+        match Arc::clone(&self.compacting).try_lock_owned() {
+            Ok(alone) => self.compact_alone(alone).await.map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// The same; waits for one that is under way and compacts again, so that what is gone by now is gone from disk.
+    pub async fn compact_anew(&self) -> Result<Compaction, Error> {
+        let alone = Arc::clone(&self.compacting).lock_owned().await;
+        self.compact_alone(alone).await
+    }
+
+    async fn compact_alone(&self, alone: OwnedMutexGuard<()>) -> Result<Compaction, Error> {
         let store = self.store.clone();
         // Goes on when the caller has gone away.
         let compacting = tokio::task::spawn_blocking(move || {
@@ -96,12 +108,12 @@ impl Service {
             store.compact(|_, _| ())
         });
         let compacted = compacting.await.map_err(|_| Error::Unavailable)??;
-        Ok(Some(Compaction {
+        Ok(Compaction {
             rows: compacted.rows,
             journal_before: compacted.before.base + compacted.before.segments,
             journal_after: compacted.after.base + compacted.after.segments,
             index_before: compacted.index_before,
             index_after: compacted.index_after,
-        }))
+        })
     }
 }

@@ -1,4 +1,4 @@
-//! `import`: another server's data, or a MongoDB's, into a stopped server's.
+//! `import`: another server's data, or a `MongoDB`'s, into a stopped server's.
 
 use std::path::PathBuf;
 

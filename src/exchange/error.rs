@@ -3,7 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::{chat, store};
+use crate::chat;
+use crate::store;
 
 /// Why an export or an import ended early.
 #[derive(Debug, thiserror::Error)]

@@ -1,4 +1,4 @@
-//! MongoDB's extended JSON, versions 1 and 2, canonical and relaxed, to plain JSON: ids and numbers as what they are, dates as
+//! `MongoDB`'s extended JSON, versions 1 and 2, canonical and relaxed, to plain JSON: ids and numbers as what they are, dates as
 //! RFC 3339. Pure. What has no plain form stays as it is.
 
 use serde_json::{Map, Number, Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Map, Number, Value, json};
 use super::when::{self, Moment};
 use crate::model::Timestamp;
 
-/// The value without MongoDB's types.
+/// The value without `MongoDB`'s types.
 pub(super) fn plain(value: Value) -> Value {
     match value {
         Value::Array(items) => Value::Array(items.into_iter().map(plain).collect()),

@@ -230,10 +230,10 @@ impl Writing<'_> {
             read += source.bytes;
         }
         self.wait_until(0).await?;
-        let mut sorted = sorter
+        let mut messages = sorter
             .sorted()
             .map_err(Error::file(&self.import.data_dir))?;
-        self.chats(&ranks, &mut sorted, progress).await?;
+        self.chats(&ranks, &mut messages, progress).await?;
         self.wait_until(0).await?;
         let stored = self.plan.chats.iter().filter(|chat| !chat.is_refused);
         self.imported.chats.unchanged = stored.count() as u64 - self.imported.chats.added;

@@ -1,11 +1,11 @@
 //! Out of a stopped server and into one: `export` and `import`. It owns the export format (`docs/export.md`), the documents a
-//! person can read, and what becomes of the data of a MongoDB that ran the chat before. It reads the store's tables and writes
+//! person can read, and what becomes of the data of a `MongoDB` that ran the chat before. It reads the store's tables and writes
 //! through its one writer; it knows no flags and no terminal.
 //!
 //! - [`export()`], `record`: one JSON object a line, loss-free; `page`: for a person, as JSON, HTML or text
 //! - [`import()`]: first `plan` reads everything and refuses what is bad; then rows are written, messages in the order that `sort`
 //!   gives them, by the jobs of `write`, after their files, `arrivals`
-//! - `rows`, `extended`, `original`: files to documents, MongoDB's extended JSON to plain, and its documents to drafts
+//! - `rows`, `extended`, `original`: files to documents, `MongoDB`'s extended JSON to plain, and its documents to drafts
 
 mod arrivals;
 mod draft;

@@ -1,4 +1,4 @@
-//! The documents of the Node and MongoDB backend that ran the chat before, to drafts: users, pets, chats, messages in the shape
+//! The documents of the Node and `MongoDB` backend that ran the chat before, to drafts: users, pets, chats, messages in the shape
 //! that its schemas gave them. Documents are plain JSON here (`extended`). A text says what is wrong with one that is refused.
 
 use std::collections::BTreeMap;

@@ -107,7 +107,7 @@ impl Plan {
                 Content::Export | Content::Collection(Kind::Chats)
             ) {
                 plan.read_chats(number, source, pet_owner, &mut |taken| {
-                    progress(read + taken)
+                    progress(read + taken);
                 })?;
             }
             read += source.bytes;
@@ -115,7 +115,7 @@ impl Plan {
         plan.settle(sources, existing)?;
         for source in sources {
             plan.read_rest(source, pet_owner, existing, &mut |taken| {
-                progress(read + taken)
+                progress(read + taken);
             })?;
             read += source.bytes;
         }

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
 use std::path::Path;
 
-/// Longest document in bytes: more than MongoDB's own limit of 16 MiB.
+/// Longest document in bytes: more than `MongoDB`'s own limit of 16 MiB.
 pub(super) const MAX_DOCUMENT: usize = 17 << 20;
 const BUFFER: usize = 256 * 1024;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";

@@ -46,7 +46,7 @@ pub(super) fn text(moment: Timestamp) -> Option<Time> {
     WRITABLE.contains(&moment.0).then_some(Time(moment))
 }
 
-/// Reads RFC 3339, and what MongoDB's tools write: an offset without a colon, or none for UTC.
+/// Reads RFC 3339, and what `MongoDB`'s tools write: an offset without a colon, or none for UTC.
 pub(super) fn parse(text: &str) -> Option<Timestamp> {
     let text = text.trim();
     let (date, rest) = text.split_at_checked(10)?;

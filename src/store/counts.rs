@@ -1,4 +1,4 @@
-//! How much there is in an open store. Looks at the index without holding anybody up; does not know what is done with the
+//! How much there is in an open store. Looks at the index, once that has everything, without holding anybody up; does not know what is done with the
 //! figures.
 
 use super::codec;
@@ -34,7 +34,8 @@ pub struct Counts {
 impl Store {
     /// Counts everything; the cost grows with the number of users, pets, chats and files, not of messages. Blocks.
     pub fn counts(&self) -> Result<Counts, Error> {
-        let index = self.shared.live.index()?;
+        let drained = self.shared.live.drain();
+        let (index, _) = drained.map_err(|error| self.index_failed(error, false))?;
         let sizes = self.journal_sizes()?;
         let mut counts = Counts {
             users: index.count(Tree::Users)?,

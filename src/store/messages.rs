@@ -63,6 +63,18 @@ impl<S: Source> Tables<S> {
         .collect()
     }
 
+    /// The names of the uploaded files after this one, in order; at most so many.
+    pub fn uploads_after(&self, name: &str, limit: usize) -> Result<Vec<String>, Error> {
+        let mut start = name.as_bytes().to_vec();
+        start.push(0);
+        let rows = self.0.range(Tree::Uploads, start..vec![u8::MAX]);
+        let names = rows.take(limit).map(|row| {
+            String::from_utf8(row?.0.to_vec())
+                .map_err(|_| codec::unreadable(Tree::Uploads, "no file name".to_owned()))
+        });
+        names.collect()
+    }
+
     /// Whether the file is about to be placed, or still to be removed.
     pub fn is_doomed(&self, name: &str) -> Result<bool, Error> {
         Ok(self.0.get(Tree::Doomed, name.as_bytes())?.is_some())

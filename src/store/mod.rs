@@ -32,6 +32,7 @@ mod power_tests;
 mod progress;
 mod reading;
 mod repair;
+mod replica;
 mod schema;
 mod tables;
 #[cfg(test)]
@@ -58,12 +59,15 @@ pub use self::compact::{Compacted, CompactionPolicy, HeldJournal};
 pub use self::counts::Counts;
 pub use self::error::Error;
 use self::live::Live;
+pub use self::open::{UNFINISHED, refuse_unfinished};
 pub use self::progress::ProgressBar;
 pub use self::reading::{Reading, Stopped};
+pub use self::replica::Replica;
+pub use self::schema::{CURRENT as SCHEMA, of as schema_of};
 pub use self::tables::{Sink, Source, Tables};
 pub use self::verify::{Inspection, Stats, Step, Verified, stats, verify};
 use self::writer::{Job, Reply, Work, Writer};
-use crate::journal::DirLock;
+use crate::journal::{DirLock, Position};
 
 /// The committed tables, for readers.
 pub type Snapshot<'a> = Tables<live::Snapshot<'a>>;
@@ -255,6 +259,21 @@ impl Store {
         open::save_checkpoint(&index, reached, &shared.data_dir)?;
         shared.checkpointed.store(reached.0, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// The last commit and where its frame ends: everything acknowledged before the call is before it. Blocks.
+    pub fn written(&self) -> Result<(u64, Position), Error> {
+        self.ask(Work::Reached)
+    }
+
+    /// The directory.
+    pub fn data_dir(&self) -> &std::path::Path {
+        &self.shared.data_dir
+    }
+
+    /// The committed tables, for whoever blocks anyway. Holds up the writer until it is dropped.
+    pub fn snapshot(&self) -> Snapshot<'_> {
+        Tables(self.shared.live.snapshot())
     }
 
     /// Has the writer see to an index that failed.

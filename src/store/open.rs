@@ -46,6 +46,7 @@ pub(super) fn open(options: &Options, settings: &Settings) -> Result<Opened, Err
     let journal_dir = journal_dir(data_dir);
     fs::create_dir_all(&journal_dir).map_err(|error| refused(data_dir, &error))?;
     let lock = DirLock::acquire(data_dir).map_err(|error| Error::Open(error.to_string()))?;
+    refuse_unfinished(data_dir)?;
     schema::ensure(data_dir)?;
     check_journal_is_there(data_dir)?;
     let checkpoint = Checkpoint::load(data_dir);
@@ -75,6 +76,21 @@ pub(super) fn open(options: &Options, settings: &Settings) -> Result<Opened, Err
         index,
         mint,
     })
+}
+
+/// The file that stands in a data directory while a backup is restored into it.
+pub const UNFINISHED: &str = "restore-unfinished";
+
+/// What a restore was cut off in the middle of must not pass for what was there.
+pub fn refuse_unfinished(data_dir: &Path) -> Result<(), Error> {
+    if !data_dir.join(UNFINISHED).exists() {
+        return Ok(());
+    }
+    Err(Error::Open(format!(
+        "a restore into {} was cut off and the data is not whole; remove that directory (and what the restore has put into a \
+         --media-path beside it) and restore again",
+        data_dir.display()
+    )))
 }
 
 /// An index without a journal is a loss that must not pass for a first start: the journal is always made first.

@@ -38,7 +38,7 @@ impl Reading {
             }
             Ok(None) => {}
             Err(error) => {
-                tracing::warn!(%error, "the index cannot be used; the journal is read instead")
+                tracing::warn!(%error, "the index cannot be used; the journal is read instead");
             }
         }
         let (index, scratch) = from_journal(data_dir, &settings, progress)?;

@@ -22,8 +22,8 @@ const DEFAULT_TTL: u64 = 3600;
 /// Signs tokens for the host.
 #[derive(Debug)]
 pub struct TokenMint {
-    /// The first of the secrets that are accepted.
-    pub secret: Secret,
+    /// The first of the secrets that are accepted; none where only public keys are.
+    pub secret: Option<Secret>,
     /// The longest life of a token, in seconds.
     pub max_ttl: u64,
 }
@@ -62,6 +62,10 @@ impl Api {
         let input: TokenInput = request::object(request).await?;
         let id: UserId = parse_id(&input.user_id, "userId")?;
         let TokenMint { secret, max_ttl } = &self.mint;
+        let Some(secret) = secret else {
+            let message = "This server signs no tokens: it knows public keys only";
+            return Err(Failure::new(StatusCode::CONFLICT, "conflict", message));
+        };
         let ttl = input.ttl_seconds.unwrap_or(DEFAULT_TTL.min(*max_ttl));
         if !(1..=*max_ttl).contains(&ttl) {
             return Err(Failure::invalid_request(format!(

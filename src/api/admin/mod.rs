@@ -35,6 +35,7 @@ pub(super) enum Resource<'p> {
     Tokens,
     Stats,
     Compact,
+    Backup,
 }
 
 /// The part of the route table below `/api/admin`.
@@ -48,6 +49,7 @@ pub(super) fn route<'p>(path: &[&'p str]) -> Option<(&'static str, Endpoint<'p>)
         ["tokens"] => ("POST", Resource::Tokens),
         ["stats"] => ("GET, HEAD", Resource::Stats),
         ["compact"] => ("POST", Resource::Compact),
+        ["backup"] => ("GET", Resource::Backup),
         _ => return None,
     };
     Some((allow, Endpoint::Admin(resource)))
@@ -82,6 +84,7 @@ impl Api {
             (Resource::Tokens, _) => self.create_token(request).await,
             (Resource::Stats, _) => self.statistics().await,
             (Resource::Compact, _) => self.compact().await,
+            (Resource::Backup, _) => self.send_backup(),
         }
     }
 

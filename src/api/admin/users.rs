@@ -82,13 +82,18 @@ impl Api {
             Some("true") => true,
             Some(_) => return Err(Failure::invalid_request("compact must be true or false")),
         };
-        let (disposal, user) = (self.disposal.clone(), id.clone());
-        let erasing = tokio::spawn(async move { disposal.erase_user(user).await });
+        let (disposal, chat, user) = (self.disposal.clone(), self.chat.clone(), id.clone());
+        let erasing = tokio::spawn(async move {
+            let erased = disposal.erase_user(user).await?;
+            if compacts {
+                chat.compact_anew().await?;
+            }
+            Ok::<_, chat::Error>(erased)
+        });
         let erased = erasing.await.map_err(|_| Failure::internal())??;
-        let compacted = compacts && self.chat.compact().await?.is_some();
         let data = json!({
             "_id": id, "wasKnown": erased.was_known, "messages": erased.messages, "files": erased.files,
-            "pets": erased.pets, "compacted": compacted,
+            "pets": erased.pets, "compacted": compacts,
         });
         succeeded(StatusCode::OK, "User erased successfully", data)
     }

@@ -11,10 +11,10 @@ use super::process::{Server, refused, verify};
 use super::rounds;
 
 /// A file system in memory; unmounted when it is dropped.
-struct Mount(PathBuf);
+pub(super) struct Mount(pub(super) PathBuf);
 
 impl Mount {
-    fn new(at: &Path, size: &str) -> Self {
+    pub(super) fn new(at: &Path, size: &str) -> Self {
         std::fs::create_dir_all(at).unwrap();
         let options = format!("size={size}");
         run(
@@ -69,7 +69,7 @@ impl Device {
     /// every write and sync fails.
     fn cut_the_power(&self) {
         // FS_IOC_SHUTDOWN with FS_SHUTDOWN_FLAGS_NOLOGFLUSH.
-        const CUT: &str = "open(my $disk, '<', $ARGV[0]) or die $!; ioctl($disk, 0x8004587d, pack('L', 2)) or die $!";
+        const CUT: &str = "open(my $disk, '<', $ARGV[0]) or die $!; my $how = pack('L', 2); ioctl($disk, 0x8004587d, $how) or die $!";
         run("perl", &["-e", CUT, self.at.to_str().unwrap()]);
     }
 }

@@ -107,7 +107,7 @@ fn a_mongodb_is_served_as_it_was() {
     );
     assert_eq!(
         chat["unreadCount"],
-        json!([{"userId": ROHAN, "count": 0}, {"userId": ASHA, "count": 2}]),
+        json!([{"userId": ROHAN, "count": 1}, {"userId": ASHA, "count": 2}]),
         "of both chats that are one"
     );
     let unread = server.client(ASHA).get("/api/chat/unread-count");

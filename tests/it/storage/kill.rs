@@ -45,7 +45,7 @@ fn kill_9_under_load_and_compaction_loses_nothing() {
     assert!(known.count() >= rounds());
 }
 
-fn filled(directory: &Path, messages: u64) -> Known {
+pub(super) fn filled(directory: &Path, messages: u64) -> Known {
     let known = Known::default();
     let server = Server::start(directory, &[]);
     let load = Load::start(&server, &known, "filled");
