@@ -35,7 +35,8 @@
 //! text frame ▶ engineio packet ▶ socketio packet ▶ realtime::events (one `match`) ▶ typed request
 //!   ▶ chat::Service::send_message                        the rule, as one job
 //!     ▶ writer thread: participant? blocked? a retry? next seq; stage message, chat, counters, indexes
-//!     ▶ group: append to the journal, one fdatasync, apply to sled, then on_commit in job order ▶ events, replies
+//!     ▶ group: append to the journal, one fdatasync, show it to readers, then on_commit in job order ▶ events, replies
+//!     ▶ later, many groups at a time, on a thread of its own: into sled
 //!   ▶ realtime::delivery: view::message ▶ bytes once ▶ the room of each participant ▶ each socket's bounded queue
 //!   ▶ ack to the sender
 //! ```

@@ -41,6 +41,13 @@ pub enum SecretError {
     /// Nothing at all.
     #[error("the token secret from {0} is empty")]
     Empty(String),
+    /// The one of a data directory, of which an end is missing.
+    #[error(
+        "the token secret {} was cut short; put it back from a backup, or remove it: a new one is made, and every token signed \
+         with the old one is refused",
+        .0.display()
+    )]
+    CutShort(PathBuf),
     /// What everybody may know.
     #[error(
         "the token secret from {0} is a public key, with which anybody could sign; give it with --jwt-public-key-file"
@@ -113,7 +120,12 @@ impl Secret {
         if !path.try_exists().map_err(failed("read", &path))? {
             create(data_dir, &path).map_err(failed("create", &path))?;
         }
-        Self::from_file(&path, Strength::Required)
+        let secret = Self::from_file(&path, Strength::Required)?;
+        // With a part of it every token that is out would be refused, and nobody would know why.
+        if secret.0.len() < 2 * MIN_BYTES && secret.0.iter().all(u8::is_ascii_hexdigit) {
+            return Err(SecretError::CutShort(path));
+        }
+        Ok(secret)
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
@@ -226,6 +238,14 @@ mod tests {
         assert!(matches!(empty, Err(SecretError::Empty(_))));
         fs::write(dir.path().join(FILE_NAME), "").unwrap();
         assert!(Secret::of_data_dir(dir.path()).is_err(), "never replaced");
+        for kept in [33, 40, 63] {
+            fs::write(dir.path().join(FILE_NAME), "a".repeat(kept)).unwrap();
+            let refused = Secret::of_data_dir(dir.path()).unwrap_err().to_string();
+            assert!(refused.contains("backup"), "{refused}");
+        }
+        // Somebody may have put one of their own there.
+        fs::write(dir.path().join(FILE_NAME), "x".repeat(40)).unwrap();
+        assert!(Secret::of_data_dir(dir.path()).is_ok());
         let missing = Secret::from_file(&dir.path().join("absent"), Strength::Required);
         assert!(matches!(missing, Err(SecretError::Io { .. })));
     }

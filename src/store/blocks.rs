@@ -263,11 +263,14 @@ fn write_row(block: &mut Vec<u8>, before: &[u8], key: &[u8], value: &[u8]) {
 
 /// Seven bits in a byte, the lowest first; the highest bit says that more follow.
 fn write_number(block: &mut Vec<u8>, mut number: usize) {
-    while number > 0x7f {
-        block.push((number & 0x7f) as u8 | 0x80);
+    loop {
+        let [low, ..] = number.to_le_bytes();
         number >>= 7;
+        if number == 0 {
+            return block.push(low);
+        }
+        block.push(low | 0x80);
     }
-    block.push((number & 0x7f) as u8);
 }
 
 /// Reads a block row by row.

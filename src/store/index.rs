@@ -12,6 +12,8 @@ use std::ops::{Bound, Range};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use super::blocks::{Blocks, Rows};
 use super::error::Error;
@@ -21,6 +23,10 @@ use super::tables::{Bytes, Row};
 /// The row of sled's default tree that names the index and its last applied commit. Another layout of the index has another
 /// one: whoever does not find theirs builds the index anew.
 const MARKER: &[u8] = b"marker-2";
+
+/// To open an index that was just closed, and the time between them: sled's own threads may hold its files a moment longer.
+pub(super) const ATTEMPTS: usize = 20;
+pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
 /// Which index this is, and the last commit applied to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +62,13 @@ pub(super) struct Settings {
 }
 
 impl Settings {
+    /// The same with at most this much cache.
+    pub(super) fn with_cache(&self, most: u64) -> Self {
+        let mut settings = self.clone();
+        settings.cache = self.cache.min(most);
+        settings
+    }
+
     pub(super) fn new(cache: u64) -> Self {
         Self {
             cache,
@@ -121,6 +134,27 @@ impl Index {
         })
     }
 
+    /// Closes it and opens it again with other settings. After a failure its files are gone.
+    pub(super) fn reopen(self, settings: &Settings) -> Result<Self, Error> {
+        let (dir, generation) = (self.files.dir.clone(), self.generation);
+        drop(self);
+        let indexes = dir.parent().unwrap_or(&dir);
+        let mut attempts = 0;
+        loop {
+            let opened = Self::open(indexes, generation, settings);
+            attempts += 1;
+            match opened {
+                Err(_) if attempts < ATTEMPTS => thread::park_timeout(PAUSE),
+                Err(error) => {
+                    // The next start removes what cannot be removed now.
+                    let _ = fs::remove_dir_all(&dir);
+                    return Err(error);
+                }
+                opened => return opened,
+            }
+        }
+    }
+
     pub(super) fn generation(&self) -> u64 {
         self.generation
     }
@@ -175,9 +209,11 @@ impl Index {
         let files = &self.files;
         let synced = File::open(files.dir.join("db")).and_then(|file| file.sync_data());
         // Names come and go while it is opened, never later.
-        let synced = synced.and_then(|()| match files.names_synced.load(Ordering::Acquire) {
-            true => Ok(()),
-            false => files.sync_names(),
+        let synced = synced.and_then(|()| {
+            if files.names_synced.load(Ordering::Acquire) {
+                return Ok(());
+            }
+            files.sync_names()
         });
         #[cfg(test)]
         self.faults.synced(&files.dir);

@@ -6,20 +6,16 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Arc, TryLockError};
 use std::thread;
-use std::time::Duration;
 
 use super::Shared;
 use super::checkpoint::Checkpoint;
 use super::error::Error;
-use super::index::Index;
+use super::index::{ATTEMPTS, Index, PAUSE};
 use super::open;
 use crate::journal::Position;
 
 /// Bytes that must fit on the disk before it is worth trying.
 const PROBE: usize = 4 << 20;
-/// To open an index that was just closed, and the time between them.
-const ATTEMPTS: usize = 5;
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// Brings an index back into use that is level with the journal: with its last commit, whose frame ends where it does.
 pub(super) fn repair(
@@ -69,7 +65,7 @@ fn reopen(shared: &Shared, checkpoint: Checkpoint, until: Position) -> Result<In
         if opened.is_ok() || attempts == ATTEMPTS {
             return opened;
         }
-        pause();
+        thread::park_timeout(PAUSE);
     }
 }
 
@@ -79,14 +75,6 @@ fn close(index: Option<Arc<Index>>) -> Result<(), Error> {
     Arc::try_unwrap(index)
         .map(drop)
         .map_err(|_| Error::Index("it is still in use".to_owned()))
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the writer thread is no runtime thread, and there is no event to wait for"
-)]
-fn pause() {
-    thread::sleep(PAUSE);
 }
 
 /// Fails as long as the disk takes no more.

@@ -1,12 +1,14 @@
-//! A real file system that is really full or read-only. Mounting one needs root, so these are ignored unless asked for; what
-//! runs everywhere is in `limits` and, at every single step, in the journal's own tests.
+//! A real file system that is really full or read-only, or whose power is cut. Mounting one needs root, so these are ignored
+//! unless asked for; what runs everywhere is in `limits` and, at every single step, in the journal's and the store's own tests.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use super::kill::{EAGER, moment, until};
 use super::load::{Known, Load};
 use super::process::{Server, refused, verify};
+use super::rounds;
 
 /// A file system in memory; unmounted when it is dropped.
 pub(super) struct Mount(pub(super) PathBuf);
@@ -26,7 +28,10 @@ impl Mount {
 impl Drop for Mount {
     fn drop(&mut self) {
         // What is still open there ends with its process.
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+        let plain = Command::new("umount").arg(&self.0).status();
+        if !plain.is_ok_and(|status| status.success()) {
+            let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+        }
     }
 }
 
@@ -35,12 +40,76 @@ fn run(program: &str, arguments: &[&str]) {
     assert!(status.success(), "{program} {arguments:?} needs root");
 }
 
+/// An ext4 file system in a file.
+struct Device {
+    image: PathBuf,
+    at: PathBuf,
+}
+
+impl Device {
+    fn new(directory: &Path) -> Self {
+        let device = Self {
+            image: directory.join("image"),
+            at: directory.join("disk"),
+        };
+        std::fs::create_dir(&device.at).unwrap();
+        let image = std::fs::File::create(&device.image).unwrap();
+        image.set_len(1 << 30).unwrap();
+        run("mkfs.ext4", &["-q", device.image.to_str().unwrap()]);
+        device
+    }
+
+    fn mount(&self) -> Mount {
+        let (image, at) = (self.image.to_str().unwrap(), self.at.to_str().unwrap());
+        run("mount", &["-o", "loop", image, at]);
+        Mount(self.at.clone())
+    }
+
+    /// From now on nothing reaches the device any more, not even what the file system's own log still holds in memory, and
+    /// every write and sync fails.
+    fn cut_the_power(&self) {
+        // FS_IOC_SHUTDOWN with FS_SHUTDOWN_FLAGS_NOLOGFLUSH.
+        const CUT: &str = "open(my $disk, '<', $ARGV[0]) or die $!; my $how = pack('L', 2); ioctl($disk, 0x8004587d, $how) or die $!";
+        run("perl", &["-e", CUT, self.at.to_str().unwrap()]);
+    }
+}
+
 /// Takes all the space there is.
 fn fill(path: &Path) {
     use std::io::Write;
     let mut ballast = std::fs::File::create(path).unwrap();
     for size in [1 << 20, 4096, 1] {
         while ballast.write_all(&vec![0; size]).is_ok() {}
+    }
+}
+
+/// The server meets a disk that fails every write and every sync, ends by itself with an error, and finds everything that it
+/// had acknowledged on what the disk has kept.
+#[test]
+#[ignore = "mounts a loop device, which needs root"]
+fn a_power_cut_loses_nothing_and_a_dead_disk_ends_the_server() {
+    let directory = tempfile::tempdir().unwrap();
+    let device = Device::new(directory.path());
+    let data = device.at.join("data");
+    let known = Known::default();
+    for round in 0..rounds() {
+        let mount = device.mount();
+        let flags: &[&str] = if round % 2 == 0 { &EAGER } else { &[] };
+        let server = Server::start(&data, flags);
+        known.check(&server);
+        let load = Load::start(&server, &known, &format!("round-{round}"));
+        load.wait_for(20);
+        until(moment(round, Duration::from_secs(8)), || false);
+        device.cut_the_power();
+        let status = server.ended();
+        assert_eq!(status.code(), Some(1), "round {round}: {status}");
+        load.join();
+        drop(mount);
+        let mount = device.mount();
+        let report = verify(&data);
+        assert!(report["messages"].as_u64().unwrap() >= known.count());
+        known.check(&Server::start(&data, &[]));
+        drop(mount);
     }
 }
 

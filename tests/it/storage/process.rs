@@ -107,6 +107,18 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// Waits for the process to end by itself.
+    pub(super) fn ended(mut self) -> ExitStatus {
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+        panic!("the server did not end");
+    }
+
     /// SIGTERM; answers how the process ended and after what time.
     pub(super) fn terminate(mut self) -> (ExitStatus, Duration) {
         let id = self.child.id().to_string();
