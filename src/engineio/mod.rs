@@ -14,6 +14,8 @@ mod config;
 mod engine;
 mod error;
 mod fragments;
+#[doc(hidden)]
+pub mod fuzzing;
 mod handshake;
 mod heartbeat;
 mod outbox;

@@ -7,6 +7,8 @@
 //! - `serve`, `range`: a file on its way out
 
 mod detect;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod multipart;
 mod range;
 mod serve;
