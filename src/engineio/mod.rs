@@ -18,6 +18,7 @@ mod fragments;
 pub mod fuzzing;
 mod handshake;
 mod heartbeat;
+mod lookahead;
 mod outbox;
 mod pace;
 pub mod packet;
