@@ -179,7 +179,7 @@ impl<S: Source> Export<'_, S> {
     {
         let tables = self.tables;
         if is_whole {
-            return Box::new(tables.users().map(|user| Ok(user?)));
+            return Box::new(tables.users("", None).map(|user| Ok(user?)));
         }
         let known = people.into_iter().map(|id| tables.user(&id));
         Box::new(known.filter_map(Result::transpose).map(|user| Ok(user?)))
@@ -188,7 +188,7 @@ impl<S: Source> Export<'_, S> {
     fn pets(&mut self, is_whole: bool) -> Result<(), Error> {
         let tables = self.tables;
         if is_whole {
-            for pet in tables.pets() {
+            for pet in tables.pets("", None) {
                 self.pet(pet?)?;
             }
             return Ok(());
@@ -220,7 +220,7 @@ impl<S: Source> Export<'_, S> {
     {
         let tables = self.tables;
         Ok(match &self.request.scope {
-            Scope::All => Box::new(tables.chats().map(|chat| Ok(chat?))),
+            Scope::All => Box::new(tables.chats_after(None).map(|chat| Ok(chat?))),
             Scope::User(user) => {
                 Box::new(tables.chats_of(user, 0, usize::MAX)?.into_iter().map(Ok))
             }

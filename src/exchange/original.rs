@@ -345,7 +345,7 @@ fn reactions(fields: &Fields) -> Result<Vec<Reaction>, String> {
     for item in items {
         let item = item.as_object().ok_or("`reactions` has no objects")?;
         let emoji = text(item, "emoji")?.unwrap_or_default();
-        if emoji.is_empty() || emoji.len() > MAX_EMOJI {
+        if emoji.is_empty() || emoji.len() > MAX_EMOJI || emoji.contains(char::is_control) {
             return Err("`reactions` has an emoji that is none".to_owned());
         }
         reactions.push(Reaction {

@@ -106,6 +106,6 @@ impl Source for Stopped<'_> {
     }
 
     fn range(&self, tree: Tree, range: Range<Vec<u8>>) -> Box<dyn Iterator<Item = Row> + '_> {
-        self.0.range(tree, range)
+        Box::new(self.0.range(tree, range))
     }
 }

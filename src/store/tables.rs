@@ -10,7 +10,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::codec;
 use super::error::Error;
-use super::keys::{self, Tree};
+use super::keys::Tree;
 
 /// A stored key or value, cheap to clone.
 pub(crate) type Bytes = sled::IVec;
@@ -55,13 +55,13 @@ impl<S: Source> Tables<S> {
             .transpose()
     }
 
-    /// Every record of a tree, in the order of their keys.
     pub(crate) fn records<T: DeserializeOwned>(
         &self,
         tree: Tree,
+        range: Range<Vec<u8>>,
     ) -> impl Iterator<Item = Result<T, Error>> {
-        let rows = self.0.range(tree, keys::everything());
-        rows.map(move |row| codec::decode(tree, &row?.1))
+        let rows = self.0.range(tree, range);
+        rows.map(move |row| row.and_then(|(_, value)| codec::decode(tree, &value)))
     }
 }
 

@@ -197,6 +197,7 @@ pub(super) fn lock(data_dir: &Path) -> Result<DirLock, Error> {
         )));
     }
     let lock = DirLock::acquire(data_dir).map_err(|error| Error::Open(error.to_string()))?;
+    open::refuse_unfinished(data_dir)?;
     schema::check(data_dir)?;
     Ok(lock)
 }
