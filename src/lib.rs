@@ -14,6 +14,8 @@
 //!          ├─▶ access ◀─┤ ─▶ auth, backend                    token ─▶ user, one check for both edges; what an existing backend knows
 //!          ├─▶ input, view ◀┤                                JSON in and out, one shape for both edges
 //!          ├─▶ media, pet_document                           files by their bytes; a pet as the host describes it
+//!          ├─▶ disposal                                      what has to go: erased people, old messages, files nobody shows
+//!          │            │          exchange ◀─ commands       out of a stopped server and into one, and from MongoDB
 //!          │            │
 //!          └──▶ chat ◀──┘                                    the rules, each written once; what happened leaves as events
 //!                 │
@@ -71,6 +73,7 @@ pub mod socketio;
 pub mod access;
 pub mod auth;
 pub mod backend;
+pub mod disposal;
 pub mod input;
 pub mod media;
 pub mod pet_document;
@@ -78,6 +81,7 @@ pub mod view;
 
 pub mod api;
 pub mod cors;
+pub mod exchange;
 pub mod realtime;
 pub mod web;
 

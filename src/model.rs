@@ -201,6 +201,19 @@ pub struct Message {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
+    /// Its text is not the one it was sent with.
+    pub edited: bool,
+    /// At most a few, oldest first. The codec counts on these two fields to be the last.
+    pub reactions: Vec<Reaction>,
+}
+
+/// What somebody thinks of a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reaction {
+    /// Who.
+    pub reactor: UserId,
+    /// The emoji.
+    pub emoji: String,
 }
 
 /// How far one participant has come in one chat. Everything a client sees of receipts is derived from this.
@@ -236,4 +249,23 @@ pub struct Upload {
     pub attachment: Attachment,
     /// Undeleted messages that show it; at 0 the file goes.
     pub uses: u32,
+}
+
+/// What is kept of a user whom the host has had erased: only that it was so, so that a token which is still valid does not
+/// bring them back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Erased {
+    /// When the host asked for it.
+    pub at: Timestamp,
+    /// Nothing of theirs is left. Until then it has to be gone on with, also after a crash.
+    pub finished: bool,
+}
+
+/// How far retention has come in one chat: everything up to a `seq` has been dealt with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Expired {
+    /// Content that was too old.
+    pub content: u64,
+    /// Media that were too old.
+    pub media: u64,
 }

@@ -18,17 +18,18 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::connections::{Connections, Counted};
-use self::dispatch::Dispatch;
+use self::dispatch::{Dispatch, MAX_HEADER_BYTES};
 use self::tasks::Background;
 use crate::access::Access;
-use crate::api::{Api, Uploads, remove_doomed};
+use crate::api::{Api, Connections as Connected, Gauge, TokenMint, Uploads};
 use crate::auth::{KeyError, KeySet, SecretError};
 use crate::backend::{Backend, TrustError};
-use crate::chat::Service;
+use crate::chat::{self, Service};
 use crate::config::Serve;
 use crate::cors::Cors;
+use crate::disposal::Disposal;
 use crate::engineio::Engine;
-use crate::media::Media;
+use crate::media::{Media, Owner, OwnerError};
 use crate::realtime::{Delivery, Realtime};
 use crate::socketio::{Io, SocketIo};
 use crate::store::{self, Store, WriterThread};
@@ -40,8 +41,6 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long connections have to go when they are cut off at the end.
 const KILL_TIMEOUT: Duration = Duration::from_secs(1);
-/// Bytes of a request's head; past it 431.
-const MAX_HEADER_BYTES: usize = 64 * 1024;
 /// Header lines of a request; past it 431.
 const MAX_HEADERS: usize = 100;
 /// Connections that the system may hold for us while we accept others.
@@ -98,6 +97,12 @@ pub enum Error {
         /// The system's reason.
         source: io::Error,
     },
+    /// The media directory is another's.
+    #[error(transparent)]
+    MediaOwner(#[from] OwnerError),
+    /// What was to be removed before could not be.
+    #[error("what was to be erased before the last stop cannot be: {0}; the log says why")]
+    Disposal(chat::Error),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}; {}", listen_remedy(source))]
     Listen {
@@ -138,6 +143,7 @@ pub struct Server {
     connections: Connections,
     key_set: Option<Arc<KeySet>>,
     grace: Duration,
+    _media_owner: Option<Owner>,
 }
 
 impl Server {
@@ -153,12 +159,14 @@ impl Server {
         })?;
         let admin_key = settings::admin_key(config)?;
         let secrets = settings::secrets(config)?;
-        let secret = secrets.first().filter(|_| config.demo).cloned();
+        let signing = secrets.first().cloned();
+        let secret = signing.clone().filter(|_| config.demo);
         let key_set = settings::key_set(config)?;
         let verifier = settings::verifier(config, secrets, key_set.clone())?;
         let (store, writer) = open_store(config).await?;
         let (chat, events) = Service::new(store.clone(), settings::rules(config));
-        let media = open_media(config, &chat).await?;
+        let (media, owner) = open_media(config)?;
+        let disposal = Disposal::new(chat.clone(), Arc::clone(&media));
         let namespace = settings::namespace(config);
         let delivery = Delivery::new(chat.clone(), &namespace);
         let mut background = Background::start(
@@ -169,8 +177,10 @@ impl Server {
             delivery.run(events),
         );
         if let Some(key_set) = &key_set {
-            background.follow_keys(Arc::clone(key_set));
+            background.add(tasks::follow(Arc::clone(key_set)));
         }
+        // Before anybody is let in, and after somebody listens to what comes of it.
+        disposal.finish().await.map_err(Error::Disposal)?;
         let demo = match secret {
             Some(secret) => Some(Demo::load(&chat, &secret).await.map_err(Error::Demo)?),
             None => None,
@@ -184,13 +194,28 @@ impl Server {
             realtime,
         );
         let engine = Engine::new(settings::engine_config(config), sockets);
+        let gauged = engine.clone();
+        background.add(disposal.clone().run(settings::disposal_policy(config)));
         let api = Api {
             chat: chat.clone(),
             access,
             backend,
             media,
             private_media: config.storage.private_media,
+            disposal,
             admin_key,
+            mint: TokenMint {
+                secret: signing,
+                max_ttl: config.admin.max_token_ttl,
+            },
+            connections: Gauge(Box::new(move || {
+                let sessions = gauged.sessions();
+                Connected {
+                    polling: sessions.polling,
+                    websocket: sessions.websocket,
+                }
+            })),
+            started: Instant::now(),
             uploads: Uploads::new(
                 config.storage.max_uploads,
                 config.storage.max_uploads_per_user,
@@ -223,6 +248,7 @@ impl Server {
             ),
             key_set,
             grace: Duration::from_secs(network.shutdown_grace),
+            _media_owner: owner,
         })
     }
 
@@ -371,24 +397,16 @@ fn listen(socket: TcpSocket) -> io::Result<(TcpListener, SocketAddr)> {
     Ok((socket.listen(BACKLOG)?, address))
 }
 
-/// Opens the media directory and removes the files whose messages were deleted just before a crash.
-async fn open_media(config: &Serve, chat: &Service) -> Result<Arc<Media>, Error> {
+/// Opens the media directory. One outside the data directory could be another's.
+fn open_media(config: &Serve) -> Result<(Arc<Media>, Option<Owner>), Error> {
     let storage = &config.storage;
-    let path = storage
-        .media_path
-        .clone()
-        .unwrap_or_else(|| storage.data_dir.join("media"));
-    let refused = |source| Error::Media {
+    let (path, owner) = match &storage.media_path {
+        None => (storage.data_dir.join("media"), None),
+        Some(path) => (path.clone(), Some(Owner::take(path, &storage.data_dir)?)),
+    };
+    let media = Media::open(&path, storage.max_file_size).map_err(|source| Error::Media {
         path: path.display().to_string(),
         source,
-    };
-    let media = Arc::new(Media::open(&path, storage.max_file_size).map_err(refused)?);
-    let doomed = chat
-        .doomed_files()
-        .await
-        .map_err(|error| refused(io::Error::other(error)))?;
-    for name in doomed {
-        remove_doomed(chat, &media, name).await;
-    }
-    Ok(media)
+    })?;
+    Ok((Arc::new(media), owner))
 }

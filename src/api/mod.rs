@@ -11,25 +11,25 @@ mod uploads;
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HeaderMap};
 use hyper::{Request, Response};
 use percent_encoding::percent_decode_str;
 
-pub use self::admin::AdminKey;
 use self::admin::Resource;
+pub use self::admin::{AdminKey, Connections, Gauge, TokenMint};
 use self::body::RequestBody;
 pub use self::failure::Failure;
 pub(crate) use self::response::full;
 pub use self::response::{Body, failed};
 pub use self::uploads::Uploads;
-pub(crate) use self::uploads::remove_doomed;
 use crate::access::{Access, Identity};
 use crate::auth::bearer;
 use crate::backend::Backend;
 use crate::chat::{Caller, Service};
+use crate::disposal::Disposal;
 use crate::media::Media;
 
 /// What the routes work with.
@@ -47,8 +47,16 @@ pub struct Api {
     pub private_media: bool,
     /// Uploads under way.
     pub uploads: Uploads,
+    /// Removes for good.
+    pub disposal: Disposal,
     /// Opens the admin API.
     pub admin_key: Option<AdminKey>,
+    /// Signs tokens for the host.
+    pub mint: TokenMint,
+    /// How many are connected.
+    pub connections: Gauge,
+    /// When the server began to serve.
+    pub started: Instant,
     /// How long an upload may stand still.
     pub upload_idle: Duration,
 }
@@ -81,10 +89,7 @@ fn route<'p>(path: &[&'p str]) -> Option<(&'static str, Endpoint<'p>)> {
         ["api", "chat", chat, "send-media"] => ("POST", Endpoint::SendMedia(chat)),
         ["api", "chat", chat, "mark-read"] => ("PUT", Endpoint::MarkRead(chat)),
         ["api", "chat", chat, "toggle-block"] => ("PUT", Endpoint::ToggleBlock(chat)),
-        ["api", "admin", "users"] => ("PUT", Endpoint::Admin(Resource::Users)),
-        ["api", "admin", "users", id] => ("GET, HEAD, PUT", Endpoint::Admin(Resource::User(id))),
-        ["api", "admin", "pets"] => ("PUT", Endpoint::Admin(Resource::Pets)),
-        ["api", "admin", "pets", id] => ("GET, HEAD, PUT", Endpoint::Admin(Resource::Pet(id))),
+        ["api", "admin", ref rest @ ..] => admin::route(rest)?,
         ["uploads", "chat_media", name] => ("GET, HEAD", Endpoint::Upload(name)),
         _ => return None,
     })
@@ -188,9 +193,7 @@ mod tests {
             parsed("/api/chat/message/m"),
             Some("DELETE DeleteMessage(\"m\")".to_owned())
         );
-        let user = "GET, HEAD, PUT Admin(User(\"a@b\"))".to_owned();
-        assert_eq!(parsed("/api/admin/users/a%40b"), Some(user));
-        let user = "GET, HEAD, PUT Admin(User(\"a@b\"))".to_owned();
+        let user = "GET, HEAD, PUT, DELETE Admin(User(\"a@b\"))".to_owned();
         assert_eq!(parsed("/api/admin/users/a%40b"), Some(user));
         assert_eq!(parsed("/api/chat"), None);
         assert_eq!(parsed("/"), None);

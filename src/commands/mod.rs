@@ -2,7 +2,9 @@
 
 mod banner;
 mod compact;
+mod export;
 mod healthcheck;
+mod import;
 mod manual;
 mod serve;
 mod stats;
@@ -10,7 +12,9 @@ mod token;
 mod verify;
 
 pub use self::compact::compact;
+pub use self::export::export;
 pub use self::healthcheck::healthcheck;
+pub use self::import::import;
 pub use self::manual::{completions, man};
 pub use self::serve::serve;
 pub use self::stats::stats;

@@ -5,9 +5,13 @@
 //! - [`Upload`]: a file on its way in
 //! - [`multipart`]: the form that carries it
 //! - `serve`, `range`: a file on its way out
+//! - [`copy()`]: a file from one such directory to another
+//! - `owner`: one data directory for one directory of files
 
+mod copy;
 mod detect;
 pub mod multipart;
+mod owner;
 mod range;
 mod serve;
 mod upload;
@@ -16,8 +20,11 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
+pub use self::copy::{CopyError, copy};
 pub use self::detect::{Kind, MediaType};
+pub use self::owner::{Owner, OwnerError};
 pub use self::serve::MediaBody;
 pub use self::upload::{Received, Stored, Upload};
 
@@ -110,6 +117,19 @@ impl Media {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
             _ => Ok(()),
         }
+    }
+
+    /// The names of the finished files that were last written at least `age` ago, in no order.
+    pub fn names_older_than(&self, age: Duration) -> io::Result<Vec<String>> {
+        let Some(before) = SystemTime::now().checked_sub(age) else {
+            return Ok(Vec::new());
+        };
+        let mut names = self.names()?;
+        names.retain(|name| {
+            let written = fs::metadata(self.directory.join(name)).and_then(|file| file.modified());
+            written.is_ok_and(|written| written <= before)
+        });
+        Ok(names)
     }
 
     /// The names of all finished files, in no order: for a backup, and to find those that no message has.

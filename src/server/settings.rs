@@ -9,6 +9,7 @@ use crate::auth::{Expiry, KeySet, PublicKey, Secret, Strength, Verifier};
 use crate::backend::{self, Tolerance};
 use crate::chat;
 use crate::config::{Serve, TransportName};
+use crate::disposal;
 use crate::engineio::{self, Transports};
 use crate::limits::Rate;
 use crate::realtime;
@@ -123,6 +124,18 @@ pub(super) fn backend(config: &Serve) -> backend::Settings {
             burst: per_minute.div_ceil(2),
         },
         roots: backend.pull_ca_file.clone(),
+    }
+}
+
+/// What is to go by itself, and when.
+pub(super) fn disposal_policy(config: &Serve) -> disposal::Policy {
+    let storage = &config.storage;
+    let hours = |count: u32| (count > 0).then(|| Duration::from_hours(count.into()));
+    let days = |count: u32| hours(count * 24);
+    disposal::Policy {
+        content: days(storage.retain_days),
+        media: days(storage.media_retain_days),
+        orphans: hours(storage.orphan_hours),
     }
 }
 

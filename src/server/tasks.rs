@@ -39,7 +39,9 @@ impl Background {
     ) -> Self {
         let mut tasks = JoinSet::new();
         tasks.spawn(delivery);
+        let updated = chat.clone();
         tasks.spawn(async move { chat.store_receipts().await });
+        tasks.spawn(async move { updated.tell_updates().await });
         tasks.spawn(maintain(store.clone(), policy));
         Self {
             store,
@@ -48,9 +50,9 @@ impl Background {
         }
     }
 
-    /// Reads the file of keys again whenever it has changed.
-    pub(super) fn follow_keys(&mut self, keys: Arc<KeySet>) {
-        self.tasks.spawn(follow(keys));
+    /// One more task, which is to run for ever.
+    pub(super) fn add(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
     }
 
     /// Resolves with the reason when the store has failed or one of the tasks, which are to run for ever, has ended.
@@ -97,8 +99,8 @@ async fn maintain(store: Store, policy: CompactionPolicy) {
     }
 }
 
-/// Keys that cannot be read leave those that are known: a half-written file must not lock everybody out.
-async fn follow(keys: Arc<KeySet>) {
+/// Reads the file of keys again whenever it has changed. Keys that cannot be read leave those that are known: a half-written file must not lock everybody out.
+pub(super) async fn follow(keys: Arc<KeySet>) {
     let mut due = tokio::time::interval(KEYS_EVERY);
     loop {
         due.tick().await;

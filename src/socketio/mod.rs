@@ -23,7 +23,7 @@ use std::future::Future;
 
 use serde_json::value::RawValue;
 
-pub use crate::engineio::Handshake;
+pub use crate::engineio::{CloseReason, Handshake};
 pub use config::Config;
 pub use connection::Connection;
 pub use error::{ConnectError, DisconnectReason};

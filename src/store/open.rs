@@ -19,8 +19,9 @@ use crate::journal::{
 };
 use crate::model::Timestamp;
 
-/// Commits are applied to the index in batches of this many changed rows, which bounds memory while rebuilding.
-const REPLAY_ROWS: usize = 20_000;
+/// Commits are applied to the index in batches of about this many bytes, which bounds memory while rebuilding. The larger, the
+/// fewer times a block is changed.
+const REPLAY_BYTES: usize = 24 << 20;
 
 /// Everything that opening yields.
 pub(super) struct Opened {
@@ -235,7 +236,7 @@ pub(super) fn replay_all(
     Ok(replayed)
 }
 
-fn unreplayed(error: ReplayError<Error>) -> Error {
+pub(super) fn unreplayed(error: ReplayError<Error>) -> Error {
     match error {
         ReplayError::Journal(error) => Error::Open(error.to_string()),
         ReplayError::Visit { source, .. } => source,
@@ -246,7 +247,6 @@ fn unreplayed(error: ReplayError<Error>) -> Error {
 struct Applier<'a> {
     index: &'a Index,
     pending: Overlay,
-    rows: usize,
     commits: u64,
     last_commit: u64,
 }
@@ -256,14 +256,12 @@ impl<'a> Applier<'a> {
         Self {
             index,
             pending: Overlay::default(),
-            rows: 0,
             commits: 0,
             last_commit: 0,
         }
     }
 
     fn push(&mut self, commit: Commit) -> Result<(), Error> {
-        self.rows += commit.writes.len();
         self.commits += 1;
         self.last_commit = commit.number;
         for Write { tree, key, value } in commit.writes {
@@ -274,10 +272,9 @@ impl<'a> Applier<'a> {
             })?;
             self.pending.set(tree, key.into(), value.map(Into::into));
         }
-        if self.rows < REPLAY_ROWS {
+        if self.pending.bytes() < REPLAY_BYTES {
             return Ok(());
         }
-        self.rows = 0;
         self.apply()
     }
 

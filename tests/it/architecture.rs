@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each module may name. `*` is everything but `commands`.
-const ARROWS: [(&str, &str); 24] = [
+const ARROWS: [(&str, &str); 26] = [
     ("id", ""),
     ("limits", ""),
     ("journal", ""),
@@ -26,14 +26,18 @@ const ARROWS: [(&str, &str); 24] = [
     ("access", "auth backend chat id"),
     ("view", "chat model id"),
     ("input", "chat id model"),
+    // Between the two that know of messages and of files, and below the edge that asks for an erasure.
+    ("disposal", "chat id media model pet_document"),
     (
         "api",
-        "access auth backend chat id input limits media model pet_document view",
+        "access auth backend chat disposal id input limits media model pet_document view",
     ),
     (
         "realtime",
         "access auth chat id input limits model socketio view",
     ),
+    // Offline: it reads the store's own tables, shows them in the shapes of the API, and takes files as uploads are taken.
+    ("exchange", "chat id media model pet_document store view"),
     ("web", "api auth chat id model pet_document"),
     ("server", "*"),
     ("commands", "*"),

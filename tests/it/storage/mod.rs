@@ -6,6 +6,9 @@
 
 mod commands;
 mod disk;
+mod disposal;
+mod export;
+mod import;
 mod kill;
 mod limits;
 mod load;

@@ -125,6 +125,14 @@ impl Server {
     pub(super) fn client(&self, user: &str) -> Client {
         Client::new(self.address, user)
     }
+
+    /// Somebody with the key of the admin API.
+    pub(super) fn host(&self, key: &str) -> Client {
+        Client {
+            address: self.address,
+            token: key.to_owned(),
+        }
+    }
 }
 
 impl Drop for Server {
