@@ -179,11 +179,11 @@ impl Server {
             settings::compaction_policy(config),
             delivery.run(events),
         );
+        if let Some(key_set) = &key_set {
+            background.add(tasks::follow(Arc::clone(key_set)));
+        }
         // Before anybody is let in, and after somebody listens to what comes of it.
         disposal.finish().await.map_err(Error::Disposal)?;
-        if let Some(key_set) = &key_set {
-            background.follow_keys(Arc::clone(key_set));
-        }
         let demo = match secret {
             Some(secret) => Some(Demo::load(&chat, &secret).await.map_err(Error::Demo)?),
             None => None,
