@@ -197,7 +197,11 @@ impl Server {
             realtime,
         );
         let engine = Engine::new(settings::engine_config(config), sockets);
-        let gauged = engine.clone();
+        let connections = Arc::new(Connections::new(
+            network.max_connections,
+            network.max_connections_per_address,
+            WRITE_TIMEOUT,
+        ));
         background.add(disposal.clone().run(settings::disposal_policy(config)));
         let api = Api {
             chat: chat.clone(),
@@ -212,13 +216,7 @@ impl Server {
                 secret: signing,
                 max_ttl: config.admin.max_token_ttl,
             },
-            connections: Gauge(Box::new(move || {
-                let sessions = gauged.sessions();
-                Connected {
-                    polling: sessions.polling,
-                    websocket: sessions.websocket,
-                }
-            })),
+            connections: gauge(&engine, &connections),
             started: Instant::now(),
             uploads: Uploads::new(
                 config.storage.max_uploads,
@@ -230,11 +228,6 @@ impl Server {
             address: asked,
             source,
         })?;
-        let connections = Connections::new(
-            network.max_connections,
-            network.max_connections_per_address,
-            WRITE_TIMEOUT,
-        );
         let dispatch = Dispatch {
             api,
             connections,
@@ -271,7 +264,10 @@ impl Server {
     pub fn counter(&self) -> impl Fn() -> Option<Counts> + Send + Sync + 'static {
         // A reader must not keep the store open.
         let dispatch = Arc::downgrade(&self.dispatch);
-        move || dispatch.upgrade().map(|dispatch| dispatch.counts())
+        move || {
+            let dispatch = dispatch.upgrade()?;
+            Some(Counts::read(&dispatch.connections, &dispatch.engine))
+        }
     }
 
     /// The demo, if it was asked for.
@@ -396,6 +392,19 @@ fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
     socket.set_nodelay(true)?;
     socket.bind(address)?;
     Ok(socket)
+}
+
+/// What the admin API tells of the layers below the chat.
+fn gauge(engine: &dispatch::Sockets, connections: &Arc<Connections>) -> Gauge {
+    let (engine, connections) = (engine.clone(), Arc::clone(connections));
+    Gauge(Box::new(move || {
+        let counts = Counts::read(&connections, &engine);
+        Connected {
+            polling: counts.sessions.polling,
+            websocket: counts.sessions.websocket,
+            counts: serde_json::json!(counts),
+        }
+    }))
 }
 
 /// The listener, and the address with the port that was picked.
