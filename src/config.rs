@@ -597,6 +597,20 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_knows_every_limit_of_the_protocol_and_its_default() {
+        let readme = include_str!("../README.md");
+        for flag in Cli::command().get_arguments() {
+            if flag.get_help_heading() != Some("Protocol") || flag.get_id() == "transports" {
+                continue;
+            }
+            let name = flag.get_long().unwrap_or_default();
+            let default = flag.get_default_values()[0].to_string_lossy();
+            let row = format!("| `--{name}` | {default} | ");
+            assert!(readme.contains(&row), "the README has no {row}");
+        }
+    }
+
+    #[test]
     fn serve_is_the_default() {
         let bare = Cli::parse_from(["jivchat", "--port", "0", "--demo"]);
         assert!(bare.command.is_none() && bare.serve.demo && bare.serve.network.port == 0);

@@ -1,6 +1,7 @@
 //! The composition root: opens everything, accepts connections, hands each request to its part, and shuts down in reverse.
 
 mod connections;
+mod counts;
 mod dispatch;
 mod settings;
 mod tasks;
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::connections::{Connections, Counted};
+pub use self::counts::{ConnectionCounts, Counts};
 use self::dispatch::{Dispatch, MAX_HEADER_BYTES};
 use self::tasks::Background;
 use crate::access::Access;
@@ -141,7 +143,6 @@ pub struct Server {
     address: SocketAddr,
     dispatch: Arc<Dispatch>,
     background: Background,
-    connections: Connections,
     key_set: Option<Arc<KeySet>>,
     grace: Duration,
     _media_owner: Option<Owner>,
@@ -178,11 +179,11 @@ impl Server {
             settings::compaction_policy(config),
             delivery.run(events),
         );
+        if let Some(key_set) = &key_set {
+            background.add(tasks::follow(Arc::clone(key_set)));
+        }
         // Before anybody is let in, and after somebody listens to what comes of it.
         disposal.finish().await.map_err(Error::Disposal)?;
-        if let Some(key_set) = &key_set {
-            background.follow_keys(Arc::clone(key_set));
-        }
         let demo = match secret {
             Some(secret) => Some(Demo::load(&chat, &secret).await.map_err(Error::Demo)?),
             None => None,
@@ -229,8 +230,14 @@ impl Server {
             address: asked,
             source,
         })?;
+        let connections = Connections::new(
+            network.max_connections,
+            network.max_connections_per_address,
+            WRITE_TIMEOUT,
+        );
         let dispatch = Dispatch {
             api,
+            connections,
             engine,
             cors: Cors::new(&network.cors_origin),
             demo,
@@ -244,11 +251,6 @@ impl Server {
             address,
             dispatch: Arc::new(dispatch),
             background,
-            connections: Connections::new(
-                network.max_connections,
-                network.max_connections_per_address,
-                WRITE_TIMEOUT,
-            ),
             key_set,
             grace: Duration::from_secs(network.shutdown_grace),
             _media_owner: owner,
@@ -265,6 +267,13 @@ impl Server {
         self.key_set.clone()
     }
 
+    /// Reads the counts, for as long as the server lives.
+    pub fn counter(&self) -> impl Fn() -> Option<Counts> + Send + Sync + 'static {
+        // A reader must not keep the store open.
+        let dispatch = Arc::downgrade(&self.dispatch);
+        move || dispatch.upgrade().map(|dispatch| dispatch.counts())
+    }
+
     /// The demo, if it was asked for.
     pub fn demo(&self) -> Option<&Demo> {
         self.dispatch.demo.as_ref()
@@ -277,12 +286,11 @@ impl Server {
             listener,
             dispatch,
             mut background,
-            connections,
             grace,
             ..
         } = self;
         let outcome = tokio::select! {
-            () = accept(&listener, &connections, &dispatch, &tracker) => Ok(()),
+            () = accept(&listener, &dispatch, &tracker) => Ok(()),
             () = shutdown => Ok(()),
             why = background.failed() => Err(Error::Failed(why)),
         };
@@ -305,12 +313,8 @@ impl Server {
     }
 }
 
-async fn accept(
-    listener: &TcpListener,
-    connections: &Connections,
-    dispatch: &Arc<Dispatch>,
-    tracker: &TaskTracker,
-) {
+async fn accept(listener: &TcpListener, dispatch: &Arc<Dispatch>, tracker: &TaskTracker) {
+    let connections = &dispatch.connections;
     loop {
         let permit = connections.permit().await;
         match listener.accept().await {

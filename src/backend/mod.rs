@@ -274,8 +274,19 @@ async fn keep_user(chat: &Service, profile: Profile) -> Result<(), Trouble> {
         return Ok(());
     }
     let said_at = Some(Timestamp::now().unix_seconds().into());
-    let stored = chat.put_user(Profile { said_at, ..profile }).await;
-    stored.map(drop).map_err(not_stored)
+    let profile = Profile { said_at, ..profile };
+    put(chat, profile).await
+}
+
+/// A backend that was not told to forget somebody does not bring them back.
+async fn put(chat: &Service, profile: Profile) -> Result<(), Trouble> {
+    match chat.put_user_unless_erased(profile).await {
+        Ok(_) | Err(chat::Error::UserNotFound) => Ok(()),
+        Err(error) => {
+            tracing::warn!(%error, "what the backend said could not be stored");
+            Err(Trouble::NotStored)
+        }
+    }
 }
 
 /// The owner of a pet exists, on the backend's word. What their own profile has said counts more than what stands in a listing.
@@ -283,10 +294,7 @@ async fn keep_owner(chat: &Service, owner: Profile) -> Result<(), Trouble> {
     match chat.user(owner.id.clone()).await {
         Ok(user) if owner.name.is_none() || user.name != owner.id.stub_name() => Ok(()),
         // A stub is no word of the host's on which a token's claims would have to wait.
-        Err(_) if owner.name.is_none() => {
-            let stored = chat.put_user(owner).await;
-            stored.map(drop).map_err(not_stored)
-        }
+        Err(_) if owner.name.is_none() => put(chat, owner).await,
         _ => keep_user(chat, owner).await,
     }
 }

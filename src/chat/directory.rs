@@ -30,6 +30,13 @@ pub struct Profile {
     pub said_at: Option<u64>,
 }
 
+/// Whether what is said of an erased user brings them back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Return {
+    Allowed,
+    Refused,
+}
+
 impl Profile {
     /// Tells two profiles apart; `None` when the token carries only an id.
     fn digest(&self) -> Option<u32> {
@@ -170,6 +177,15 @@ impl Service {
     /// Creates a user or replaces what the host says of one; presence and bans stay. One who was erased may come back by this; while
     /// that is under way, the caller has to wait.
     pub async fn put_user(&self, profile: Profile) -> Result<User, Error> {
+        self.upsert_user(profile, Return::Allowed).await
+    }
+
+    /// The same for what nobody has decided to say just now: one who was erased stays so, which is [`Error::UserNotFound`].
+    pub async fn put_user_unless_erased(&self, profile: Profile) -> Result<User, Error> {
+        self.upsert_user(profile, Return::Refused).await
+    }
+
+    async fn upsert_user(&self, profile: Profile, erased_may: Return) -> Result<User, Error> {
         if profile != profile.clone().bounded() {
             return Err(Error::InvalidRequest(
                 "name may have at most 512 bytes, email 320, profilePicture 2048",
@@ -182,6 +198,7 @@ impl Service {
                 let known = tx.user(&id)?;
                 let erased = tx.erased(&id)?;
                 match erased {
+                    Some(_) if erased_may == Return::Refused => return Err(Error::UserNotFound),
                     Some(erased) if !erased.finished => return Err(Error::Unavailable),
                     Some(_) => tx.forget_erased(&id),
                     None => {}

@@ -23,6 +23,8 @@ mod disk;
 mod error;
 mod frame;
 mod frames;
+#[doc(hidden)]
+pub mod fuzzing;
 mod layout;
 mod lock;
 mod name;

@@ -13,6 +13,8 @@
 
 mod copy;
 mod detect;
+#[doc(hidden)]
+pub mod fuzzing;
 mod hold;
 pub mod metadata;
 pub mod multipart;

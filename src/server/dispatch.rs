@@ -14,6 +14,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use super::connections::Connections;
 use crate::api::{self, Api, Body, Failure};
 use crate::chat::Service;
 use crate::cors::Cors;
@@ -32,6 +33,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(Debug)]
 pub(super) struct Dispatch {
     pub(super) api: Api,
+    pub(super) connections: Connections,
     pub(super) engine: Engine<SocketIo<Realtime>>,
     pub(super) cors: Cors,
     pub(super) demo: Option<Demo>,
@@ -97,7 +99,8 @@ impl Dispatch {
         if let Some(response) = self.demo.as_ref().and_then(|demo| demo.serve(&request)) {
             return response;
         }
-        self.api.handle(request).await
+        // In a box: a held poll waits in this same future, and would hold the room that an upload needs.
+        Box::pin(self.api.handle(request)).await
     }
 
     /// CORS does not protect websockets: a page of another origin is refused before the upgrade.

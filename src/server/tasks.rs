@@ -55,11 +55,6 @@ impl Background {
         self.tasks.spawn(task);
     }
 
-    /// Reads the file of keys again whenever it has changed.
-    pub(super) fn follow_keys(&mut self, keys: Arc<KeySet>) {
-        self.tasks.spawn(follow(keys));
-    }
-
     /// Resolves with the reason when the store has failed or one of the tasks, which are to run for ever, has ended.
     pub(super) async fn failed(&mut self) -> String {
         tokio::select! {
@@ -104,8 +99,8 @@ async fn maintain(store: Store, policy: CompactionPolicy) {
     }
 }
 
-/// Keys that cannot be read leave those that are known: a half-written file must not lock everybody out.
-async fn follow(keys: Arc<KeySet>) {
+/// Reads the file of keys again whenever it has changed. Keys that cannot be read leave those that are known: a half-written file must not lock everybody out.
+pub(super) async fn follow(keys: Arc<KeySet>) {
     let mut due = tokio::time::interval(KEYS_EVERY);
     loop {
         due.tick().await;

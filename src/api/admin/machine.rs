@@ -63,8 +63,9 @@ impl Api {
         let id: UserId = parse_id(&input.user_id, "userId")?;
         let TokenMint { secret, max_ttl } = &self.mint;
         let Some(secret) = secret else {
-            let message = "This server signs no tokens: it knows public keys only";
-            return Err(Failure::new(StatusCode::CONFLICT, "conflict", message));
+            let message =
+                "This server checks tokens with public keys and has no secret to sign any";
+            return Err(Failure::new(StatusCode::NOT_FOUND, "not_found", message));
         };
         let ttl = input.ttl_seconds.unwrap_or(DEFAULT_TTL.min(*max_ttl));
         if !(1..=*max_ttl).contains(&ttl) {

@@ -14,9 +14,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use rustls::ServerConfig;
+use rustls::pki_types::PrivateKeyDer;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 /// What a path answers.
 #[derive(Clone)]
@@ -71,8 +74,41 @@ impl FakeBackend {
         backend
     }
 
+    /// The same behind https, and the certificate to trust.
+    pub(super) async fn start_encrypted() -> (Self, String) {
+        let names = vec!["127.0.0.1".to_owned()];
+        let made = rcgen::generate_simple_self_signed(names).unwrap();
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let backend = Self {
+            address: listener.local_addr().unwrap(),
+            state: Arc::default(),
+        };
+        let accepting = backend.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (acceptor, backend) = (acceptor.clone(), accepting.clone());
+                tokio::spawn(async move {
+                    // A client that does not trust us goes away.
+                    if let Ok(stream) = acceptor.accept(stream).await {
+                        backend.serve(stream).await;
+                    }
+                });
+            }
+        });
+        (backend, made.cert.pem())
+    }
+
     /// Serves one connection, whatever carries it.
-    pub(super) async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin) {
+    async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin) {
         let service = service_fn(|request| self.reply(request));
         let _ = http1::Builder::new()
             .serve_connection(TokioIo::new(stream), service)

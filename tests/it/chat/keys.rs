@@ -15,6 +15,8 @@ use super::server::{SECRET, TestServer, token};
 use super::sockets::Client;
 use super::within;
 
+const KEY: &str = "an-admin-key-for-the-tests-alone";
+
 /// A key of the host.
 struct Key(Ed25519KeyPair);
 
@@ -63,8 +65,12 @@ async fn a_public_key_is_enough_and_ends_the_shared_secret() {
     std::fs::write(&path, host.pem()).unwrap();
     let data = directory.path().join("data");
     let mut command = bare();
-    command.args(["--port", "0", "--log", "error", "--jwt-public-key-file"]);
-    command.arg(&path).arg("--data-dir").arg(&data);
+    command.args(["--port", "0", "--log", "error", "--admin-key", KEY]);
+    command
+        .arg("--jwt-public-key-file")
+        .arg(&path)
+        .arg("--data-dir")
+        .arg(&data);
     let process = Process::spawn(command).await;
     ask(process.address, host.token(None)).await.ok(200);
     ask(process.address, Key::new().token(None))
@@ -74,6 +80,10 @@ async fn a_public_key_is_enough_and_ends_the_shared_secret() {
         .await
         .refused(401, "token_invalid");
     assert!(!data.join("jwt-secret").exists(), "nobody asked for one");
+    let host = Rest::new(process.address, "host", Some(KEY.to_owned()));
+    let wanted = json!({ "userId": "asha" });
+    let answer = host.post("/api/admin/tokens", &wanted).await;
+    answer.refused(404, "not_found");
 }
 
 #[tokio::test]

@@ -262,6 +262,7 @@ async fn more_sessions_than_allowed() {
     let mut ws = server.websocket().await;
     assert_eq!(server.get(OPEN_POLLING).await.status, 503);
     assert_eq!(server.connect(OPEN_WEBSOCKET).await.err(), Some(503));
+    assert_eq!(server.engine.refused_count(), 2);
     assert_eq!(
         server.engine.sessions(),
         Counts {

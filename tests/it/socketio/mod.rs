@@ -1,5 +1,6 @@
 //! Socket.IO beyond the official suite: the observed-behaviour table, hostile packets, rooms, broadcast, and every way a socket can end.
 
+mod acks;
 mod attacks;
 mod broadcast;
 mod churn;

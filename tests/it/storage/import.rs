@@ -208,6 +208,59 @@ fn a_second_import_changes_nothing_and_a_third_brings_the_files() {
 }
 
 #[test]
+fn files_go_along_there_and_back_and_a_missing_one_is_told() {
+    let (data, media) = (tempfile::tempdir().unwrap(), media());
+    let flags = ["--media", media.path().to_str().unwrap()];
+    imported(&[&fixtures()], data.path(), &flags);
+    let out = tempfile::tempdir().unwrap();
+    let (all, page, files) = (
+        out.path().join("all.ndjson"),
+        out.path().join("rohan.html"),
+        out.path().join("rohan's files"),
+    );
+    let export = |out: &Path, flags: &[&str]| {
+        let mut arguments = vec!["export", out.to_str().unwrap(), "--json"];
+        arguments.extend(["--media", files.to_str().unwrap()]);
+        arguments.extend(["--data-dir", data.path().to_str().unwrap()]);
+        arguments.extend(flags);
+        let output = command(&arguments).output().unwrap();
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code(), report)
+    };
+    let (code, report) = export(&page, &["--user", ROHAN, "--format", "html"]);
+    assert_eq!((code, &report["files"]), (Some(0), &json!(1)));
+    let name = std::fs::read_dir(&files)
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .file_name();
+    let name = name.to_str().unwrap();
+    let html = std::fs::read_to_string(&page).unwrap();
+    assert!(
+        html.contains(&format!("src=\"rohan&#39;s files/{name}\"")),
+        "{html}"
+    );
+    export(&all, &[]);
+    let copy = tempfile::tempdir().unwrap();
+    let report = imported(&[&all], copy.path(), &["--media", files.to_str().unwrap()]);
+    assert_eq!(report["files"], 1);
+    verify(copy.path());
+    assert_eq!(
+        std::fs::read(copy.path().join("media").join(name)).unwrap(),
+        JPEG
+    );
+    assert_eq!(exported(copy.path()), exported(data.path()));
+
+    for path in [files.join(name), data.path().join("media").join(name)] {
+        std::fs::write(path, "damaged").unwrap();
+    }
+    let (code, report) = export(&all, &[]);
+    assert_eq!((code, &report["missingFiles"]), (Some(1), &json!(1)));
+    assert!(all.exists(), "what is there is exported all the same");
+}
+
+#[test]
 fn files_may_come_in_any_order_and_one_by_one() {
     let together = tempfile::tempdir().unwrap();
     imported(&[&fixtures()], together.path(), &[]);
