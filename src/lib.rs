@@ -11,14 +11,18 @@
 //!          ┌────────────┼───────────┬──────────────┐
 //!         api        realtime      web            cors      REST · Socket.IO · the demo page · who may call from a browser
 //!          │            │ └─▶ socketio ─▶ engineio          the protocol layer: knows nothing of chat
-//!          ├─▶ access ◀─┤ ─▶ auth                             token ─▶ user, one check for both edges
+//!          ├─▶ access ◀─┤ ─▶ auth, backend                    token ─▶ user, one check for both edges; what an existing backend knows
 //!          ├─▶ input, view ◀┤                                JSON in and out, one shape for both edges
 //!          ├─▶ media, pet_document                           files by their bytes; a pet as the host describes it
+//!          ├─▶ disposal                                      what has to go: erased people, old messages, files nobody shows
+//!          │            │          exchange ◀─ commands       out of a stopped server and into one, and from MongoDB
 //!          │            │
 //!          └──▶ chat ◀──┘                                    the rules, each written once; what happened leaves as events
 //!                 │
 //!        limits ◀─┤                                           how often one user may do a thing
 //!               store ─▶ journal                             typed tables ─▶ the log that is the truth (sled is its index)
+//!                 ▲         ▲
+//!              backup ─▶ archive                            one consistent state, taken and put back ─▶ its form on disk
 //! ```
 //!
 //! In reading order: [`id`] and [`model`] (the words), [`chat`] (the rules), [`store`] and [`journal`] (the disk), [`engineio`] and
@@ -70,13 +74,19 @@ pub mod socketio;
 
 pub mod access;
 pub mod auth;
+pub mod backend;
+pub mod disposal;
 pub mod input;
 pub mod media;
 pub mod pet_document;
 pub mod view;
 
+pub mod archive;
+pub mod backup;
+
 pub mod api;
 pub mod cors;
+pub mod exchange;
 pub mod realtime;
 pub mod web;
 

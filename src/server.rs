@@ -20,16 +20,19 @@ use tokio_util::task::TaskTracker;
 
 use self::connections::{Connections, Counted};
 pub use self::counts::{ConnectionCounts, Counts};
-use self::dispatch::Dispatch;
+use self::dispatch::{Dispatch, MAX_HEADER_BYTES};
 use self::tasks::Background;
 use crate::access::Access;
-use crate::api::{Api, Uploads, remove_doomed};
-use crate::auth::SecretError;
-use crate::chat::Service;
-use crate::config::Serve;
+use crate::api::{Api, Connections as Connected, Gauge, TokenMint, Uploads};
+use crate::auth::{KeyError, KeySet, SecretError};
+use crate::backend::{Backend, TrustError};
+use crate::backup::Online;
+use crate::chat::{self, Service};
+use crate::config::{Network, Serve};
 use crate::cors::Cors;
+use crate::disposal::Disposal;
 use crate::engineio::Engine;
-use crate::media::Media;
+use crate::media::{Media, Owner, OwnerError};
 use crate::realtime::{Delivery, Realtime};
 use crate::socketio::{Io, SocketIo};
 use crate::store::{self, Store, WriterThread};
@@ -41,8 +44,6 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long connections have to go when they are cut off at the end.
 const KILL_TIMEOUT: Duration = Duration::from_secs(1);
-/// Bytes of a request's head; past it 431.
-const MAX_HEADER_BYTES: usize = 64 * 1024;
 /// Header lines of a request; past it 431.
 const MAX_HEADERS: usize = 100;
 /// Connections that the system may hold for us while we accept others.
@@ -69,6 +70,12 @@ pub enum Error {
     /// There is no usable token secret.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// The public keys cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// The certificates for the backend cannot be used.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// The admin key is empty.
     #[error("the admin key is empty; give one (openssl rand -hex 32) or leave the flag out")]
     EmptyAdminKey,
@@ -93,6 +100,12 @@ pub enum Error {
         /// The system's reason.
         source: io::Error,
     },
+    /// The media directory is another's.
+    #[error(transparent)]
+    MediaOwner(#[from] OwnerError),
+    /// What was to be removed before could not be.
+    #[error("what was to be erased before the last stop cannot be: {0}; the log says why")]
+    Disposal(chat::Error),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}; {}", listen_remedy(source))]
     Listen {
@@ -130,7 +143,9 @@ pub struct Server {
     address: SocketAddr,
     dispatch: Arc<Dispatch>,
     background: Background,
+    key_set: Option<Arc<KeySet>>,
     grace: Duration,
+    _media_owner: Option<Owner>,
 }
 
 impl Server {
@@ -146,25 +161,35 @@ impl Server {
         })?;
         let admin_key = settings::admin_key(config)?;
         let secrets = settings::secrets(config)?;
-        let secret = secrets.first().filter(|_| config.demo).cloned();
-        let verifier = settings::verifier(config, secrets)?;
+        let signing = secrets.first().cloned();
+        let secret = signing.clone().filter(|_| config.demo);
+        let key_set = settings::key_set(config)?;
+        let verifier = settings::verifier(config, secrets, key_set.clone())?;
         let (store, writer) = open_store(config).await?;
         let (chat, events) = Service::new(store.clone(), settings::rules(config));
-        let media = open_media(config, &chat).await?;
+        let (media, owner) = open_media(config)?;
+        let disposal = Disposal::new(chat.clone(), Arc::clone(&media));
         let namespace = settings::namespace(config);
         let delivery = Delivery::new(chat.clone(), &namespace);
-        let background = Background::start(
+        let backup = Online::new(store.clone(), Media::clone(&media));
+        let mut background = Background::start(
             store,
             writer,
             chat.clone(),
             settings::compaction_policy(config),
             delivery.run(events),
         );
+        // Before anybody is let in, and after somebody listens to what comes of it.
+        disposal.finish().await.map_err(Error::Disposal)?;
+        if let Some(key_set) = &key_set {
+            background.follow_keys(Arc::clone(key_set));
+        }
         let demo = match secret {
             Some(secret) => Some(Demo::load(&chat, &secret).await.map_err(Error::Demo)?),
             None => None,
         };
-        let access = Arc::new(Access::new(verifier, chat.clone()));
+        let backend = Backend::new(settings::backend(config), chat.clone())?.map(Arc::new);
+        let access = Arc::new(Access::new(verifier, chat.clone(), backend.clone()));
         let realtime = Realtime::new(chat.clone(), Arc::clone(&access));
         let sockets = SocketIo::new(
             settings::socketio_config(config),
@@ -172,12 +197,29 @@ impl Server {
             realtime,
         );
         let engine = Engine::new(settings::engine_config(config), sockets);
+        let gauged = engine.clone();
+        background.add(disposal.clone().run(settings::disposal_policy(config)));
         let api = Api {
             chat: chat.clone(),
             access,
+            backend,
             media,
             private_media: config.storage.private_media,
+            disposal,
             admin_key,
+            backup,
+            mint: TokenMint {
+                secret: signing,
+                max_ttl: config.admin.max_token_ttl,
+            },
+            connections: Gauge(Box::new(move || {
+                let sessions = gauged.sessions();
+                Connected {
+                    polling: sessions.polling,
+                    websocket: sessions.websocket,
+                }
+            })),
+            started: Instant::now(),
             uploads: Uploads::new(
                 config.storage.max_uploads,
                 config.storage.max_uploads_per_user,
@@ -188,14 +230,9 @@ impl Server {
             address: asked,
             source,
         })?;
-        let connections = Connections::new(
-            network.max_connections,
-            network.max_connections_per_address,
-            WRITE_TIMEOUT,
-        );
         let dispatch = Dispatch {
             api,
-            connections,
+            connections: connections(network),
             engine,
             cors: Cors::new(&network.cors_origin),
             demo,
@@ -209,7 +246,9 @@ impl Server {
             address,
             dispatch: Arc::new(dispatch),
             background,
+            key_set,
             grace: Duration::from_secs(network.shutdown_grace),
+            _media_owner: owner,
         })
     }
 
@@ -223,6 +262,11 @@ impl Server {
         // A reader must not keep the store open.
         let dispatch = Arc::downgrade(&self.dispatch);
         move || dispatch.upgrade().map(|dispatch| dispatch.counts())
+    }
+
+    /// The keys that are read from a file, if there is one, for who is told to read them again.
+    pub fn key_set(&self) -> Option<Arc<KeySet>> {
+        self.key_set.clone()
     }
 
     /// The demo, if it was asked for.
@@ -262,6 +306,11 @@ impl Server {
         tracing::info!("stopped");
         outcome
     }
+}
+
+fn connections(network: &Network) -> Connections {
+    let (total, per_address) = (network.max_connections, network.max_connections_per_address);
+    Connections::new(total, per_address, WRITE_TIMEOUT)
 }
 
 async fn accept(listener: &TcpListener, dispatch: &Arc<Dispatch>, tracker: &TaskTracker) {
@@ -355,24 +404,16 @@ fn listen(socket: TcpSocket) -> io::Result<(TcpListener, SocketAddr)> {
     Ok((socket.listen(BACKLOG)?, address))
 }
 
-/// Opens the media directory and removes the files whose messages were deleted just before a crash.
-async fn open_media(config: &Serve, chat: &Service) -> Result<Arc<Media>, Error> {
+/// Opens the media directory. One outside the data directory could be another's.
+fn open_media(config: &Serve) -> Result<(Arc<Media>, Option<Owner>), Error> {
     let storage = &config.storage;
-    let path = storage
-        .media_path
-        .clone()
-        .unwrap_or_else(|| storage.data_dir.join("media"));
-    let refused = |source| Error::Media {
+    let (path, owner) = match &storage.media_path {
+        None => (storage.data_dir.join("media"), None),
+        Some(path) => (path.clone(), Some(Owner::take(path, &storage.data_dir)?)),
+    };
+    let media = Media::open(&path, storage.max_file_size).map_err(|source| Error::Media {
         path: path.display().to_string(),
         source,
-    };
-    let media = Arc::new(Media::open(&path, storage.max_file_size).map_err(refused)?);
-    let doomed = chat
-        .doomed_files()
-        .await
-        .map_err(|error| refused(io::Error::other(error)))?;
-    for name in doomed {
-        remove_doomed(chat, &media, name).await;
-    }
-    Ok(media)
+    })?;
+    Ok((Arc::new(media), owner))
 }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use hyper::StatusCode;
 
 use crate::access::Refusal;
+use crate::backend;
 use crate::chat;
 
 /// An answer that is not a success.
@@ -66,7 +67,7 @@ impl Failure {
     }
 
     /// 503 while the server is stopping or full.
-    pub fn unavailable(message: &'static str) -> Self {
+    pub fn unavailable(message: impl Into<Cow<'static, str>>) -> Self {
         let failure = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message);
         Self {
             retry_after: Some(1),
@@ -113,10 +114,26 @@ impl From<chat::Error> for Failure {
     }
 }
 
+impl From<backend::Refusal> for Failure {
+    fn from(refusal: backend::Refusal) -> Self {
+        match refusal {
+            backend::Refusal::RateLimited(seconds) => chat::Error::RateLimited(seconds).into(),
+            backend::Refusal::Unavailable(seconds) => Self {
+                retry_after: Some(seconds),
+                ..Self::unavailable(refusal.to_string())
+            },
+        }
+    }
+}
+
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::User(error) => error.into(),
+            Refusal::Unavailable(seconds) => Self {
+                retry_after: Some(seconds),
+                ..Self::unavailable(refusal.to_string())
+            },
             Refusal::Missing | Refusal::Invalid | Refusal::Expired => Self::new(
                 StatusCode::UNAUTHORIZED,
                 refusal.code(),

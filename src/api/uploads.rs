@@ -1,7 +1,7 @@
 //! Uploaded files: given out by name, stored with the message that shows them, removed with the last one.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::body::RequestBody;
@@ -13,10 +13,10 @@ use hyper::{Request, Response, StatusCode};
 use super::request;
 use super::response::Body;
 use super::{Api, Failure, token};
-use crate::chat::{Caller, Content, Error, NewMessage, Sent, Service};
+use crate::chat::{Caller, Content, Error, NewMessage, Sent};
 use crate::id::{ChatId, MessageId, UserId};
 use crate::media::multipart::Form;
-use crate::media::{Kind, Media, MediaError, Stored};
+use crate::media::{Kind, MediaError, Stored};
 use crate::model::{Attachment, MessageKind};
 
 /// How many uploads there may be at once, in all and of one user.
@@ -103,7 +103,7 @@ impl Api {
         form: Form,
         client_id: Option<String>,
     ) -> Result<Sent, Failure> {
-        let (service, media) = (self.chat.clone(), Arc::clone(&self.media));
+        let (service, disposal) = (self.chat.clone(), self.disposal.clone());
         let sending = tokio::spawn(async move {
             let Form { received, content } = form;
             let name = received.stored().name.clone();
@@ -125,7 +125,7 @@ impl Api {
             match &sent {
                 // What became of the message is unknown: it may be there after a restart, and then it needs its file.
                 Ok(Sent { is_new: true, .. }) | Err(Error::Unavailable) => {}
-                Ok(_) | Err(_) => remove_doomed(&service, &media, name).await,
+                Ok(_) | Err(_) => disposal.remove_files(vec![name]).await,
             }
             Ok::<_, Failure>(sent?)
         });
@@ -135,26 +135,14 @@ impl Api {
     /// Deletes a message and the file that only it showed. Goes on when the client goes away; what a crash leaves is removed at the
     /// next start.
     pub(super) async fn delete(&self, caller: Caller, id: MessageId) -> Result<(), Failure> {
-        let (service, media) = (self.chat.clone(), Arc::clone(&self.media));
+        let (service, disposal) = (self.chat.clone(), self.disposal.clone());
         let deleting = tokio::spawn(async move {
             if let Some(file) = service.delete_message(&caller, id).await? {
-                remove_doomed(&service, &media, file).await;
+                disposal.remove_files(vec![file]).await;
             }
             Ok::<_, Error>(())
         });
         Ok(deleting.await.map_err(|_| Failure::internal())??)
-    }
-}
-
-/// Removes a file that no message shows. One that cannot be removed now is tried again at the next start.
-pub(crate) async fn remove_doomed(chat: &Service, media: &Media, name: String) {
-    let removed = media.remove(&name).await;
-    if let Err(error) = &removed {
-        tracing::warn!(%error, "a file that no message shows was not removed");
-        return;
-    }
-    if let Err(error) = chat.file_removed(name).await {
-        tracing::warn!(%error, "a removed file was not forgotten");
     }
 }
 

@@ -41,6 +41,11 @@ pub enum SecretError {
     /// Nothing at all.
     #[error("the token secret from {0} is empty")]
     Empty(String),
+    /// What everybody may know.
+    #[error(
+        "the token secret from {0} is a public key, with which anybody could sign; give it with --jwt-public-key-file"
+    )]
+    Public(String),
     /// A file could not be read or made.
     #[error("cannot {doing} the token secret {}: {source}; check the file's owner and mode", .path.display())]
     Io {
@@ -82,6 +87,9 @@ impl Secret {
         if bytes.is_empty() {
             return Err(SecretError::Empty(origin.to_owned()));
         }
+        if is_public(bytes) {
+            return Err(SecretError::Public(origin.to_owned()));
+        }
         if bytes.len() < MIN_BYTES && strength == Strength::Required {
             return Err(SecretError::Weak {
                 origin: origin.to_owned(),
@@ -119,6 +127,15 @@ fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SecretE
         path: path.to_owned(),
         source,
     }
+}
+
+/// RFC 8725 §2.1: a public key that is taken for a secret lets everybody in who has it.
+fn is_public(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    let labels = ["PUBLIC KEY", "RSA PUBLIC KEY", "CERTIFICATE"];
+    labels
+        .iter()
+        .any(|label| text.contains(&format!("-----BEGIN {label}-----")))
 }
 
 /// Whole or not at all, and never in place of one that another process has just made: tokens signed with it are out.
@@ -211,6 +228,17 @@ mod tests {
         assert!(Secret::of_data_dir(dir.path()).is_err(), "never replaced");
         let missing = Secret::from_file(&dir.path().join("absent"), Strength::Required);
         assert!(matches!(missing, Err(SecretError::Io { .. })));
+    }
+
+    #[test]
+    fn a_public_key_is_no_secret() {
+        for label in ["PUBLIC KEY", "RSA PUBLIC KEY", "CERTIFICATE"] {
+            let text =
+                format!("-----BEGIN {label}-----\nMCowBQYDK2VwAyEA\n-----END {label}-----\n");
+            let refused = Secret::new(text.as_bytes(), "a test", Strength::WeakAllowed);
+            let said = refused.unwrap_err().to_string();
+            assert!(said.contains("--jwt-public-key-file"), "{said}");
+        }
     }
 
     #[test]

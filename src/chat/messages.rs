@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::details::{Gatherer, MessageDetails, membership, unblocked};
+use super::burial::{Depth, bury};
+use super::details::{Gatherer, MessageDetails, membership, open_to};
 use super::event::Event;
-use super::receipts::{count_unread, uncount_unread};
+use super::receipts::count_unread;
 use super::{Caller, Content, Error, Service, announce};
 use crate::id::{ChatId, MessageId, UserId};
 use crate::model::{Attachment, Chat, Message, Timestamp, Upload};
@@ -13,8 +14,6 @@ use crate::store::Transaction;
 
 /// Longest `clientMessageId` in characters.
 pub const MAX_CLIENT_ID: usize = 64;
-/// What stands in a deleted message.
-const DELETED: &str = "This message was deleted";
 
 fn check_client_id(id: Option<&str>) -> Result<(), Error> {
     match id {
@@ -89,7 +88,7 @@ impl Service {
                         is_new: false,
                     });
                 }
-                let chat = unblocked(chat)?;
+                let chat = open_to(tx, &caller.user, chat)?;
                 let (chat, message) = insert(tx, &chat, &caller.user, new, sent_at)?;
                 let unread = count_unread(tx, &chat, &caller.user)?;
                 let participants = chat.participants.clone();
@@ -132,8 +131,8 @@ impl Service {
                 if message.deleted {
                     return Ok(None);
                 }
-                let unread = uncount_unread(tx, &chat, &message)?;
-                let orphan = bury(tx, message)?;
+                let mut buried = bury(tx, &chat, vec![message], Depth::Content)?;
+                let unread = std::mem::take(&mut buried.unread);
                 let (chat, participants) = (chat.id, chat.participants);
                 let event = Event::MessageDeleted {
                     chat,
@@ -143,7 +142,7 @@ impl Service {
                     by: caller,
                 };
                 announce(tx, &events, event);
-                Ok(orphan)
+                Ok(buried.files.pop())
             })
             .await
     }
@@ -163,12 +162,45 @@ impl Service {
         self.store.read(|tables| Ok(tables.doomed_files()?)).await
     }
 
-    /// A file that was to be removed is gone.
-    pub async fn file_removed(&self, name: String) -> Result<(), Error> {
+    /// Files that were to be removed are gone.
+    pub async fn files_removed(&self, names: Vec<String>) -> Result<(), Error> {
         self.store
             .write(move |tx| {
-                tx.forget_doomed(&name);
+                for name in &names {
+                    tx.forget_doomed(name);
+                }
                 Ok(())
+            })
+            .await
+    }
+
+    /// Of these files, those that no message shows.
+    pub async fn unknown_files(&self, names: Vec<String>) -> Result<Vec<String>, Error> {
+        self.store
+            .read(move |tables| {
+                let mut unknown = Vec::new();
+                for name in names {
+                    if tables.upload(&name)?.is_none() {
+                        unknown.push(name);
+                    }
+                }
+                Ok(unknown)
+            })
+            .await
+    }
+
+    /// Of these files, those that no message shows and no upload is about to bring. They are written down as to be removed.
+    pub async fn doom_orphans(&self, names: Vec<String>) -> Result<Vec<String>, Error> {
+        self.store
+            .write(move |tx| {
+                let mut orphans = Vec::new();
+                for name in names {
+                    if tx.upload(&name)?.is_none() && !tx.is_doomed(&name)? {
+                        tx.doom_file(&name);
+                        orphans.push(name);
+                    }
+                }
+                Ok(orphans)
             })
             .await
     }
@@ -237,6 +269,8 @@ fn insert(
         deleted: false,
         created_at: now,
         updated_at: now,
+        edited: false,
+        reactions: Vec::new(),
     };
     let mut chat = before.clone();
     chat.last_seq = message.seq;
@@ -276,28 +310,4 @@ fn attach(
     tx.put_upload(&upload)?;
     tx.forget_doomed(&upload.attachment.name);
     Ok(Some(upload.attachment))
-}
-
-/// Takes a message's content away; answers the file that nothing shows any more.
-fn bury(tx: &mut Transaction<'_>, mut message: Message) -> Result<Option<String>, Error> {
-    DELETED.clone_into(&mut message.content);
-    message.deleted = true;
-    message.updated_at = tx.now();
-    let file = message.attachment.take();
-    tx.update_message(&message)?;
-    let Some(mut upload) = file
-        .map(|file| tx.upload(&file.name))
-        .transpose()?
-        .flatten()
-    else {
-        return Ok(None);
-    };
-    upload.uses = upload.uses.saturating_sub(1);
-    if upload.uses > 0 {
-        tx.put_upload(&upload)?;
-        return Ok(None);
-    }
-    tx.remove_upload(&upload.attachment.name);
-    tx.doom_file(&upload.attachment.name);
-    Ok(Some(upload.attachment.name))
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::auth::{Secret, Strength, mint};
 use crate::config::Token;
@@ -15,6 +15,11 @@ pub fn token(arguments: &Token) -> Result<()> {
     } else {
         Strength::Required
     };
+    if tokens.verifies_only() {
+        bail!(
+            "public keys check tokens and cannot sign one; give a secret too, with --jwt-secret-file"
+        );
+    }
     if tokens.jwt_secret.is_empty() && tokens.jwt_secret_file.is_empty() {
         let dir = &arguments.data_dir;
         std::fs::create_dir_all(dir).with_context(|| {

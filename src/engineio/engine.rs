@@ -133,13 +133,11 @@ impl<H: Handler> Engine<H> {
         let shared = self.0.find(request::sid(sid)?)?;
         // The session's timer may be late; its deadlines are not.
         shared.tick(Instant::now());
-        asked.check_sid(&parts)?;
+        asked.check_sid()?;
         if asked.upgrade {
             return self.upgrade(&parts, &shared, upgrade);
         }
-        if asked.transport != Transport::Polling {
-            return Err(RequestError::BadRequest);
-        }
+        Asked::check_poll(&parts)?;
         if parts.method != Method::GET {
             return Ok(Box::pin(post::post(shared, &self.0.config, &parts, body)).await);
         }
@@ -164,7 +162,8 @@ impl<H: Handler> Engine<H> {
         asked: &Asked,
         upgrade: OnUpgrade,
     ) -> Result<Response<Body>, RequestError> {
-        let response = websocket::accept(request::websocket_key(parts)?)?;
+        let response =
+            websocket::accept(request::websocket_key(parts)?, request::subprotocol(parts))?;
         let slot = self.0.reserve(parts, Transport::WebSocket)?;
         let shared = self.0.create(parts, Transport::WebSocket)?;
         let open = Frame::open(&self.0.open_packet(&shared, Transport::WebSocket));
@@ -188,7 +187,8 @@ impl<H: Handler> Engine<H> {
         shared: &Arc<Shared>,
         upgrade: OnUpgrade,
     ) -> Result<Response<Body>, RequestError> {
-        let response = websocket::accept(request::websocket_key(parts)?)?;
+        let response =
+            websocket::accept(request::websocket_key(parts)?, request::subprotocol(parts))?;
         let attempt = upgrade::begin(shared, &self.0.config)?;
         let inner = Arc::clone(&self.0);
         self.0

@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use hyper::header::{CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, UPGRADE};
+use hyper::header::{
+    CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper::{Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -41,7 +43,10 @@ const DRAIN_BUFFER: usize = 4 << 10;
 const DISCARDED: u64 = 16 << 20;
 
 /// The answer that turns the connection into a websocket.
-pub(super) fn accept(key: &[u8]) -> Result<Response<Body>, RequestError> {
+pub(super) fn accept(
+    key: &[u8],
+    subprotocol: Option<HeaderValue>,
+) -> Result<Response<Body>, RequestError> {
     let accept =
         HeaderValue::from_str(&derive_accept_key(key)).map_err(|_| RequestError::BadWebSocket)?;
     let mut response = Response::new(Body::default());
@@ -50,6 +55,9 @@ pub(super) fn accept(key: &[u8]) -> Result<Response<Body>, RequestError> {
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    if let Some(subprotocol) = subprotocol {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, subprotocol);
+    }
     Ok(response)
 }
 

@@ -8,11 +8,15 @@
 //! - `frames`, `scan`: reading, and telling a torn tail from damage
 //! - `writer`: appending
 //! - `base`, `layout`: compaction, and which files count after it
+//! - [`Copy`]: a copy while others write and compact
 //! - [`DirLock`]: one owner of a data directory
 
 mod base;
 #[cfg(test)]
 mod base_tests;
+mod copy;
+#[cfg(test)]
+mod copy_tests;
 #[cfg(test)]
 mod crash_tests;
 mod disk;
@@ -37,6 +41,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use self::base::BaseWriter;
+pub use self::copy::{Copy, open_files};
 use self::disk::{Directory, Disk, JournalFile};
 pub use self::error::{Damage, Error, ReplayError};
 pub use self::frame::Defect;
@@ -260,6 +265,12 @@ pub struct Sizes {
     pub base: u64,
     /// The segments.
     pub segments: u64,
+}
+
+/// The journal's files in a directory, whether they count or not.
+pub fn names(dir: &Path) -> Result<Vec<FileName>, Error> {
+    let disk = Directory::new(dir);
+    disk.list().map_err(Error::io("list the files of"))
 }
 
 /// Looks up the sizes of the files; those being removed meanwhile count as nothing.

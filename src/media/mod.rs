@@ -5,11 +5,17 @@
 //! - [`Upload`]: a file on its way in
 //! - [`multipart`]: the form that carries it
 //! - `serve`, `range`: a file on its way out
+//! - [`Hold`]: what is removed stays readable for a while
+//! - [`copy()`]: a file from one such directory to another
+//! - `owner`: one data directory for one directory of files
 
+mod copy;
 mod detect;
 #[doc(hidden)]
 pub mod fuzzing;
+mod hold;
 pub mod multipart;
+mod owner;
 mod range;
 mod serve;
 mod upload;
@@ -18,8 +24,12 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
+pub use self::copy::{CopyError, copy};
 pub use self::detect::{Kind, MediaType};
+pub use self::hold::Hold;
+pub use self::owner::{Owner, OwnerError};
 pub use self::serve::MediaBody;
 pub use self::upload::{Received, Stored, Upload};
 
@@ -73,6 +83,7 @@ impl From<io::Error> for MediaError {
 pub struct Media {
     directory: Arc<Path>,
     max_file_size: u64,
+    held: hold::Held,
 }
 
 impl Media {
@@ -92,6 +103,7 @@ impl Media {
         Ok(Self {
             directory: directory.into(),
             max_file_size,
+            held: hold::Held::default(),
         })
     }
 
@@ -108,10 +120,26 @@ impl Media {
     /// Removes a file for good; one that is not there is no error.
     pub async fn remove(&self, name: &str) -> Result<(), MediaError> {
         let path = self.path(name)?;
-        match tokio::fs::remove_file(path).await {
+        let (media, name) = (self.clone(), name.to_owned());
+        let removing = move || media.remove_or_keep(&name, &path);
+        let removed = tokio::task::spawn_blocking(removing).await;
+        match removed.map_err(io::Error::other)? {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
             _ => Ok(()),
         }
+    }
+
+    /// The names of the finished files that were last written at least `age` ago, in no order.
+    pub fn names_older_than(&self, age: Duration) -> io::Result<Vec<String>> {
+        let Some(before) = SystemTime::now().checked_sub(age) else {
+            return Ok(Vec::new());
+        };
+        let mut names = self.names()?;
+        names.retain(|name| {
+            let written = fs::metadata(self.directory.join(name)).and_then(|file| file.modified());
+            written.is_ok_and(|written| written <= before)
+        });
+        Ok(names)
     }
 
     /// The names of all finished files, in no order: for a backup, and to find those that no message has.

@@ -175,7 +175,7 @@ async fn begin_file(media: &Media, head: &[u8]) -> Result<Body, MediaError> {
     Ok(body)
 }
 
-fn random() -> io::Result<u128> {
+pub(super) fn random() -> io::Result<u128> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
     Ok(u128::from_be_bytes(bytes))

@@ -24,6 +24,9 @@ use crate::socketio::SocketIo;
 use crate::view;
 use crate::web::Demo;
 
+/// Bytes of a request's head; past it 431.
+pub(super) const MAX_HEADER_BYTES: usize = 64 * 1024;
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Everything a request can need.
@@ -67,6 +70,11 @@ impl Dispatch {
     }
 
     async fn route(&self, request: Request<Incoming>) -> Response<Body> {
+        if head_bytes(&request) > MAX_HEADER_BYTES {
+            let mut response = Response::new(api::full(""));
+            *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+            return closing(response);
+        }
         if self.cors.is_preflight(&request) {
             let mut response = Response::new(api::full(""));
             *response.status_mut() = StatusCode::NO_CONTENT;
@@ -133,6 +141,16 @@ impl Dispatch {
             .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
     }
+}
+
+/// hyper reads in growing steps and looks at its own limit between them, so a head may be larger than that by a step.
+fn head_bytes<B>(request: &Request<B>) -> usize {
+    let target = request.uri().path_and_query();
+    let lines = request.headers().iter();
+    target.map_or(0, |target| target.as_str().len())
+        + lines
+            .map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len())
+            .sum::<usize>()
 }
 
 /// A file's name is the key to it and stays out of the log.

@@ -24,7 +24,7 @@ use std::future::Future;
 
 use serde_json::value::RawValue;
 
-pub use crate::engineio::Handshake;
+pub use crate::engineio::{CloseReason, Handshake};
 pub use acks::{AckError, Answer};
 pub use config::Config;
 pub use connection::Connection;

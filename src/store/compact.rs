@@ -253,7 +253,7 @@ impl Store {
     }
 
     /// Has the writer thread do something and waits for its answer.
-    fn ask<T>(&self, work: impl FnOnce(oneshot::Sender<T>) -> Work) -> Result<T, Error> {
+    pub(super) fn ask<T>(&self, work: impl FnOnce(oneshot::Sender<T>) -> Work) -> Result<T, Error> {
         let (answer, answered) = oneshot::channel();
         self.work
             .blocking_send(work(answer))

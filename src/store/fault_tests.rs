@@ -8,6 +8,13 @@ use std::time::Duration;
 
 use super::tests::{close, has, open, put, user};
 use super::*;
+use crate::journal::Position;
+
+async fn checkpoint(store: &Store) -> Result<(), Error> {
+    let store = store.clone();
+    let saving = tokio::task::spawn_blocking(move || store.checkpoint(1));
+    saving.await.unwrap()
+}
 
 /// Every file below the directory that holds the bytes.
 fn files_with(dir: &Path, needle: &[u8]) -> Vec<PathBuf> {
@@ -46,7 +53,7 @@ async fn what_was_overwritten_is_gone_from_every_file_after_a_compaction() {
     for number in 0..50 {
         put(&opened.0, &format!("u{number}")).await;
     }
-    let commit = opened.0.shared.reached().0;
+    let commit = opened.0.shared.live.reached().0;
     assert!(!files_with(dir.path(), secret.as_bytes()).is_empty());
     fs::create_dir(dir.path().join("db.aside")).unwrap();
     fs::write(dir.path().join("db.aside/db"), secret).unwrap();
@@ -58,7 +65,11 @@ async fn what_was_overwritten_is_gone_from_every_file_after_a_compaction() {
         [] as [PathBuf; 0]
     );
     put(&opened.0, "afterwards").await;
-    assert_eq!(opened.0.shared.reached().0, commit + 1, "the numbers go on");
+    assert_eq!(
+        opened.0.shared.live.reached().0,
+        commit + 1,
+        "the numbers go on"
+    );
     assert_eq!(compact(&opened.0).await.rows, 51);
     close(opened);
     for without in [None, Some("db"), Some("checkpoint")] {
@@ -69,7 +80,7 @@ async fn what_was_overwritten_is_gone_from_every_file_after_a_compaction() {
         }
         let reopened = open(dir.path());
         assert!(has(&reopened.0, "u0").await && has(&reopened.0, "afterwards").await);
-        assert_eq!(reopened.0.shared.reached().0, commit + 1);
+        assert_eq!(reopened.0.shared.live.reached().0, commit + 1);
         let is_rebuilt = without.is_some();
         assert_eq!(
             dir.path().join("db.aside").exists() || without == Some("db"),
@@ -190,7 +201,7 @@ async fn an_index_on_a_full_disk_refuses_writes_loses_none_and_works_again_by_it
     let faults = store.shared.settings.faults.clone();
     put(store, "before").await;
     faults.fill_the_disk();
-    // In the journal and so kept, although the index took only a part of it.
+    // In the journal and so kept, although the index will take only a part of it.
     let (first, second) = (user("part"), user("other-part"));
     store
         .write(move |tx| {
@@ -199,6 +210,9 @@ async fn an_index_on_a_full_disk_refuses_writes_loses_none_and_works_again_by_it
         })
         .await
         .unwrap();
+    assert!(has(store, "part").await && has(store, "other-part").await);
+    let failed = checkpoint(store).await;
+    assert!(matches!(failed, Err(Error::Full)), "{failed:?}");
     assert!(has(store, "part").await && has(store, "other-part").await);
     for attempt in 0..3 {
         let refused = try_put(store, &format!("refused-{attempt}")).await;
@@ -233,7 +247,13 @@ async fn an_index_whose_sync_failed_is_not_trusted_again_but_rebuilt() {
     put(store, "before").await;
     let generation = store.shared.live.index().unwrap().generation();
     let why = Error::Index("the disk failed".to_owned());
-    assert!(store.work.send(Work::Distrust(why)).await.is_ok());
+    assert!(
+        store
+            .work
+            .send(Work::IndexFailed { why, rebuild: true })
+            .await
+            .is_ok()
+    );
     let refused = try_put(store, "refused").await;
     assert!(matches!(refused, Err(Error::Io(_))), "{refused:?}");
     until_it_works(store).await;
@@ -379,7 +399,7 @@ async fn every_step_of_a_compaction_may_be_the_last_thing_a_process_does() {
             );
         }
         put(&reopened.0, "afterwards").await;
-        assert_eq!(reopened.0.shared.reached().0, 61, "step {step}");
+        assert_eq!(reopened.0.shared.live.reached().0, 61, "step {step}");
         // Caught up, not rebuilt: a start after a crash in a compaction is as fast as any.
         assert!(!image.join("db.aside").exists(), "step {step}");
         assert_eq!(

@@ -19,6 +19,7 @@ struct Shared {
     no_sync: AtomicBool,
     opened: AtomicU64,
     images: Mutex<Option<Images>>,
+    synced: Mutex<Option<PathBuf>>,
     /// Milliseconds by which the clock is wrong.
     clock: AtomicI64,
 }
@@ -35,6 +36,11 @@ impl Faults {
     pub(super) fn keep_images(&self, to: &Path) {
         let to = to.to_owned();
         *self.0.images.lock().unwrap() = Some(Images { to, count: 0 });
+    }
+
+    /// From now on each index that is synced leaves a copy of its files as they are then: `<to>/<name of its directory>`.
+    pub(super) fn keep_synced(&self, to: &Path) {
+        *self.0.synced.lock().unwrap() = Some(to.to_owned());
     }
 
     /// A step of a compaction of `data_dir`.
@@ -99,6 +105,15 @@ pub(super) struct OneIndex {
 }
 
 impl OneIndex {
+    /// The files in `dir` have been synced.
+    pub(super) fn synced(&self, dir: &Path) {
+        if let Some(to) = &*self.disk.0.synced.lock().unwrap() {
+            let to = to.join(dir.file_name().unwrap());
+            // Whatever was synced before stays, as far as it is not synced anew.
+            copy(dir, &to);
+        }
+    }
+
     pub(super) fn check(&self) -> Result<(), Error> {
         if self.disk.check().is_err() {
             self.broken.store(true, Ordering::SeqCst);
@@ -110,7 +125,7 @@ impl OneIndex {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

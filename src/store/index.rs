@@ -4,22 +4,23 @@
 //! [`Index::sync`] adds a real `fdatasync`; a kill while it writes a start-up snapshot makes the next open fail, so
 //! unfinished snapshots are deleted first; damage can panic while opening, so that is caught; a truncated file can
 //! open empty without an error, so a marker row says which index this is and how far it had come; files never shrink,
-//! so a compaction fills a new one; and after one failed write none succeeds until it is opened anew.
+//! so a compaction fills a new one; after one failed write none succeeds until it is opened anew; and every page, of at most
+//! sixteen entries, takes memory even when it is not cached, so rows are kept many to an entry ([`Blocks`]).
 
 use std::fs::{self, File};
-use std::ops::Range;
+use std::ops::{Bound, Range};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sled::Tree as SledTree;
-
+use super::blocks::{Blocks, Rows};
 use super::error::Error;
 use super::keys::Tree;
 use super::tables::{Bytes, Row};
 
-/// The row of sled's default tree that names the index and its last applied commit.
-const MARKER: &[u8] = b"marker";
+/// The row of sled's default tree that names the index and its last applied commit. Another layout of the index has another
+/// one: whoever does not find theirs builds the index anew.
+const MARKER: &[u8] = b"marker-2";
 
 /// Which index this is, and the last commit applied to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +68,7 @@ impl Settings {
 /// The open index. Each has a directory of its own, named by its generation.
 pub(super) struct Index {
     db: sled::Db,
-    trees: Vec<SledTree>,
+    trees: Vec<Blocks>,
     generation: u64,
     #[cfg(test)]
     faults: super::faults::OneIndex,
@@ -91,7 +92,7 @@ impl Index {
         #[cfg(test)]
         settings.faults.check()?;
         remove_unfinished_snapshots(&dir).map_err(|error| Error::of_index(&error))?;
-        let open = || -> Result<(sled::Db, Vec<SledTree>), sled::Error> {
+        let open = || -> Result<(sled::Db, Vec<Blocks>), sled::Error> {
             let db = sled::Config::new()
                 .path(&dir)
                 .cache_capacity(settings.cache)
@@ -99,7 +100,7 @@ impl Index {
                 .open()?;
             let trees = Tree::ALL
                 .into_iter()
-                .map(|tree| db.open_tree(tree.name()))
+                .map(|tree| db.open_tree(tree.name()).map(Blocks::new))
                 .collect::<Result<_, _>>()?;
             Ok((db, trees))
         };
@@ -114,6 +115,7 @@ impl Index {
             faults: settings.faults.one_index(),
             files: Files {
                 dir,
+                names_synced: AtomicBool::new(false),
                 superseded: AtomicBool::new(false),
             },
         })
@@ -131,70 +133,78 @@ impl Index {
             .and_then(|bytes| Marker::from_bytes(&bytes)))
     }
 
-    /// Applies changed rows, then the marker that says so. Replaying rows that are there already changes nothing. Cheapest
-    /// tree by tree with ascending keys.
+    /// Applies changed rows, then the marker that says so. The rows come tree by tree with ascending keys. Applying rows that are
+    /// there already changes nothing.
     ///
-    /// Row by row and not as sled's batches: those keep every page they replace until they are done (measured: 9.6 GB while
-    /// rebuilding a million messages), and their atomicity is not needed, since a crash is followed by a replay.
+    /// Not as one of sled's batches: those keep every page they replace until they are done, and their atomicity is not
+    /// needed, since a crash is followed by a replay.
     pub(super) fn apply<'r>(
         &self,
         rows: impl Iterator<Item = (Tree, &'r [u8], Option<&'r [u8]>)>,
         marker: Marker,
     ) -> Result<(), Error> {
-        for (tree, key, value) in rows {
-            let tree = &self.trees[tree.index()];
-            match value {
-                Some(value) => tree.insert(key, value)?,
-                None => tree.remove(key)?,
-            };
-            #[cfg(test)]
-            self.faults.check()?;
+        let mut rows = rows.peekable();
+        while let Some(&(tree, ..)) = rows.peek() {
+            let next = || rows.next_if(|row| row.0 == tree);
+            let of_tree = std::iter::from_fn(next).map(|(_, key, value)| (key, value));
+            self.trees[tree.index()].apply(&mut of_tree.peekable(), || self.check())?;
         }
+        self.check()?;
         self.db.insert(MARKER, &marker.to_bytes())?;
+        Ok(())
+    }
+
+    #[cfg_attr(
+        not(test),
+        expect(
+            clippy::unused_self,
+            clippy::unnecessary_wraps,
+            reason = "only tests fail here"
+        )
+    )]
+    fn check(&self) -> Result<(), Error> {
+        #[cfg(test)]
+        self.faults.check()?;
         Ok(())
     }
 
     /// Puts everything applied so far on stable storage, for real.
     pub(super) fn sync(&self) -> Result<(), Error> {
         self.db.flush()?;
+        self.check()?;
+        let files = &self.files;
+        let synced = File::open(files.dir.join("db")).and_then(|file| file.sync_data());
+        // Names come and go while it is opened, never later.
+        let synced = synced.and_then(|()| match files.names_synced.load(Ordering::Acquire) {
+            true => Ok(()),
+            false => files.sync_names(),
+        });
         #[cfg(test)]
-        self.faults.check()?;
-        File::open(self.files.dir.join("db"))
-            .and_then(|file| file.sync_data())
-            .map_err(|error| Error::of_index(&error))
+        self.faults.synced(&files.dir);
+        synced.map_err(|error| Error::of_index(&error))
     }
 
     /// The greatest key of a tree.
     pub(super) fn last_key(&self, tree: Tree) -> Result<Option<Bytes>, Error> {
-        Ok(self.trees[tree.index()].last()?.map(|(key, _)| key))
+        self.trees[tree.index()].last_key()
     }
 
     pub(super) fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Bytes>, Error> {
-        Ok(self.trees[tree.index()].get(key)?)
+        self.trees[tree.index()].get(key)
     }
 
     pub(super) fn range(
         &self,
         tree: Tree,
         range: Range<Vec<u8>>,
-    ) -> Box<dyn Iterator<Item = Row> + '_> {
-        Box::new(
-            self.trees[tree.index()]
-                .range(range)
-                .map(|row| row.map_err(Error::from)),
-        )
+    ) -> impl Iterator<Item = Row> + use<> {
+        let rows = self.trees[tree.index()].rows_from(Bound::Included(&range.start));
+        rows.take_while(move |row| row.as_ref().map_or(true, |(key, _)| **key < *range.end))
     }
 
     /// Every row of a tree after `key`.
-    pub(super) fn rows_after(
-        &self,
-        tree: Tree,
-        key: Option<&[u8]>,
-    ) -> impl Iterator<Item = Row> + use<> {
-        use std::ops::Bound::{Excluded, Unbounded};
-        let start = key.map_or(Unbounded, Excluded);
-        let rows = self.trees[tree.index()].range::<&[u8], _>((start, Unbounded));
-        rows.map(|row| row.map_err(Error::from))
+    pub(super) fn rows_after(&self, tree: Tree, key: Option<&[u8]>) -> Rows {
+        self.trees[tree.index()].rows_from(key.map_or(Bound::Unbounded, Bound::Excluded))
     }
 
     pub(super) fn count(&self, tree: Tree) -> Result<u64, Error> {
@@ -210,7 +220,20 @@ impl Index {
 
 struct Files {
     dir: PathBuf,
+    names_synced: AtomicBool,
     superseded: AtomicBool,
+}
+
+impl Files {
+    /// What was created here stays through a power cut, the directory itself included.
+    fn sync_names(&self) -> std::io::Result<()> {
+        let parent = self.dir.parent().filter(|parent| parent.exists());
+        for dir in [Some(&*self.dir), parent].into_iter().flatten() {
+            File::open(dir)?.sync_all()?;
+        }
+        self.names_synced.store(true, Ordering::Release);
+        Ok(())
+    }
 }
 
 impl Drop for Files {

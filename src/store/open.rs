@@ -19,8 +19,9 @@ use crate::journal::{
 };
 use crate::model::Timestamp;
 
-/// Commits are applied to the index in batches of this many changed rows, which bounds memory while rebuilding.
-const REPLAY_ROWS: usize = 20_000;
+/// Commits are applied to the index in batches of about this many bytes, which bounds memory while rebuilding. The larger, the
+/// fewer times a block is changed.
+const REPLAY_BYTES: usize = 24 << 20;
 
 /// Everything that opening yields.
 pub(super) struct Opened {
@@ -45,6 +46,7 @@ pub(super) fn open(options: &Options, settings: &Settings) -> Result<Opened, Err
     let journal_dir = journal_dir(data_dir);
     fs::create_dir_all(&journal_dir).map_err(|error| refused(data_dir, &error))?;
     let lock = DirLock::acquire(data_dir).map_err(|error| Error::Open(error.to_string()))?;
+    refuse_unfinished(data_dir)?;
     schema::ensure(data_dir)?;
     check_journal_is_there(data_dir)?;
     let checkpoint = Checkpoint::load(data_dir);
@@ -74,6 +76,21 @@ pub(super) fn open(options: &Options, settings: &Settings) -> Result<Opened, Err
         index,
         mint,
     })
+}
+
+/// The file that stands in a data directory while a backup is restored into it.
+pub const UNFINISHED: &str = "restore-unfinished";
+
+/// What a restore was cut off in the middle of must not pass for what was there.
+pub fn refuse_unfinished(data_dir: &Path) -> Result<(), Error> {
+    if !data_dir.join(UNFINISHED).exists() {
+        return Ok(());
+    }
+    Err(Error::Open(format!(
+        "a restore into {} was cut off and the data is not whole; remove that directory (and what the restore has put into a \
+         --media-path beside it) and restore again",
+        data_dir.display()
+    )))
 }
 
 /// An index without a journal is a loss that must not pass for a first start: the journal is always made first.
@@ -235,7 +252,7 @@ pub(super) fn replay_all(
     Ok(replayed)
 }
 
-fn unreplayed(error: ReplayError<Error>) -> Error {
+pub(super) fn unreplayed(error: ReplayError<Error>) -> Error {
     match error {
         ReplayError::Journal(error) => Error::Open(error.to_string()),
         ReplayError::Visit { source, .. } => source,
@@ -246,7 +263,6 @@ fn unreplayed(error: ReplayError<Error>) -> Error {
 struct Applier<'a> {
     index: &'a Index,
     pending: Overlay,
-    rows: usize,
     commits: u64,
     last_commit: u64,
 }
@@ -256,14 +272,12 @@ impl<'a> Applier<'a> {
         Self {
             index,
             pending: Overlay::default(),
-            rows: 0,
             commits: 0,
             last_commit: 0,
         }
     }
 
     fn push(&mut self, commit: Commit) -> Result<(), Error> {
-        self.rows += commit.writes.len();
         self.commits += 1;
         self.last_commit = commit.number;
         for Write { tree, key, value } in commit.writes {
@@ -274,10 +288,9 @@ impl<'a> Applier<'a> {
             })?;
             self.pending.set(tree, key.into(), value.map(Into::into));
         }
-        if self.rows < REPLAY_ROWS {
+        if self.pending.bytes() < REPLAY_BYTES {
             return Ok(());
         }
-        self.rows = 0;
         self.apply()
     }
 

@@ -41,7 +41,7 @@ pub(super) fn repair(
     let data_dir = &shared.data_dir;
     let checkpoint = Checkpoint::load(data_dir).filter(|_| !rebuild);
     let reopened = match checkpoint {
-        Some(checkpoint) => shared.live.reopen(|index| {
+        Some(checkpoint) => shared.live.reopen(reached, |index| {
             close(index)?;
             reopen(shared, checkpoint, reached.1)
         }),
@@ -50,14 +50,13 @@ pub(super) fn repair(
     if let Err(error) = reopened {
         tracing::warn!(%error, "the index is rebuilt from the journal");
         let fresh = open::build(data_dir, &shared.settings, reached.1)?;
-        if let Some(old) = shared.live.replace(fresh) {
+        if let Some(old) = shared.live.replace(fresh, reached) {
             old.supersede();
         }
         let index = shared.live.index()?;
         index.sync()?;
         open::save_checkpoint(&index, reached, data_dir)?;
     }
-    shared.applied(reached.0, reached.1);
     Ok(())
 }
 

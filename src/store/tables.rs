@@ -54,6 +54,15 @@ impl<S: Source> Tables<S> {
             .map(|bytes| codec::decode(tree, &bytes))
             .transpose()
     }
+
+    pub(crate) fn records<T: DeserializeOwned>(
+        &self,
+        tree: Tree,
+        range: Range<Vec<u8>>,
+    ) -> impl Iterator<Item = Result<T, Error>> {
+        let rows = self.0.range(tree, range);
+        rows.map(move |row| row.and_then(|(_, value)| codec::decode(tree, &value)))
+    }
 }
 
 impl<S: Sink> Tables<S> {

@@ -7,6 +7,12 @@ use super::*;
 use crate::id::UserId;
 use crate::model::User;
 
+/// Cases of a property test: so many, times `JIVCHAT_ROUNDS` when a night is given to it.
+pub(crate) fn cases(usual: u32) -> u32 {
+    let rounds = std::env::var("JIVCHAT_ROUNDS").map_or(1, |rounds| rounds.parse().unwrap());
+    usual * rounds
+}
+
 pub(super) fn options(dir: &Path) -> Options {
     Options {
         data_dir: dir.to_owned(),

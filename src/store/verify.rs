@@ -189,7 +189,7 @@ pub fn stats(inspection: &Inspection) -> Result<Stats, Error> {
 }
 
 /// The directory for ourselves; it must be one of ours, and of a version that we know.
-fn lock(data_dir: &Path) -> Result<DirLock, Error> {
+pub(super) fn lock(data_dir: &Path) -> Result<DirLock, Error> {
     if !open::journal_dir(data_dir).is_dir() {
         return Err(Error::Open(format!(
             "{} is no data directory: it has no journal; name another with --data-dir",
@@ -197,6 +197,7 @@ fn lock(data_dir: &Path) -> Result<DirLock, Error> {
         )));
     }
     let lock = DirLock::acquire(data_dir).map_err(|error| Error::Open(error.to_string()))?;
+    open::refuse_unfinished(data_dir)?;
     schema::check(data_dir)?;
     Ok(lock)
 }
@@ -207,27 +208,27 @@ pub(super) fn scratch_dir(data_dir: &Path) -> PathBuf {
 }
 
 /// A directory that goes away again, also after an error.
-struct Scratch<'a>(&'a Path);
+pub(super) struct Scratch(PathBuf);
 
-impl<'a> Scratch<'a> {
-    fn new(path: &'a Path) -> Result<Self, Error> {
+impl Scratch {
+    pub(super) fn new(path: &Path) -> Result<Self, Error> {
         let made = match fs::remove_dir_all(path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
             _ => fs::create_dir(path),
         };
         made.map_err(|error| {
             Error::Open(format!(
-                "{} cannot be made: {error}; verify needs space for a second index",
+                "{} cannot be made: {error}; this needs space for a second index",
                 path.display()
             ))
         })?;
-        Ok(Self(path))
+        Ok(Self(path.to_owned()))
     }
 }
 
-impl Drop for Scratch<'_> {
+impl Drop for Scratch {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(self.0) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
             tracing::warn!(%error, path = %self.0.display(), "a scratch directory stays");
         }
     }

@@ -1,7 +1,7 @@
 //! The one thread that changes the disk: jobs in, commit groups out.
 //!
 //! It takes whatever is queued, runs the jobs in order (each sees the effect of those before it), appends all their
-//! changes to the journal as one group with one sync, applies them to the index, and only then answers. So the wait at
+//! changes to the journal as one group with one sync, shows them to readers, and only then answers. So the wait at
 //! low load is one sync, and throughput grows with load. A failed sync is fatal (invariant 10). An index that fails is
 //! not: the group is in the journal and readers see it, and writes are refused until the index works again.
 
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::applier::Applier;
 use super::error::Error;
 use super::index::Index;
 use super::open;
@@ -41,8 +42,11 @@ pub(super) enum Work {
         upto: Position,
         answer: oneshot::Sender<Result<Option<Arc<Index>>, Error>>,
     },
-    /// The index could not be synced: what is on disk of it is unknown.
-    Distrust(Error),
+    /// The index has failed. With `rebuild` its files cannot be trusted: what is on disk of it is unknown.
+    IndexFailed {
+        why: Error,
+        rebuild: bool,
+    },
     /// See whether a broken index can be repaired.
     Repair,
 }
@@ -60,6 +64,7 @@ pub(super) struct Writer {
     pub(super) mint: Mint,
     pub(super) work: mpsc::Receiver<Work>,
     pub(super) broken: Option<Broken>,
+    pub(super) applier: Applier,
 }
 
 /// Why writes are refused at the moment.
@@ -118,7 +123,7 @@ impl Writer {
                 Err(_) => break,
             }
         }
-        let fate = self.commit(&group);
+        let fate = self.commit(&mut group);
         if fate.is_ok() {
             group.on_commit.into_iter().for_each(|action| action());
         }
@@ -148,10 +153,10 @@ impl Writer {
             } => {
                 let _ = answer.send(self.adopt(index, upto));
             }
-            Work::Distrust(why) => {
+            Work::IndexFailed { why, rebuild } => {
                 // Where the disk was merely full, sled knows what it has not written. After any other failed sync the
                 // system may show what the disk does not hold.
-                let rebuild = !matches!(why, Error::Full);
+                let rebuild = rebuild && !matches!(why, Error::Full);
                 self.break_index(why, rebuild);
             }
             Work::Repair => self.repair(),
@@ -169,20 +174,18 @@ impl Writer {
             return Err(broken.why.clone());
         }
         let start = self.journal.begin_base().map_err(refusal)?;
-        let (commit, position) = self.reached();
-        self.shared.applied(commit, position);
+        self.shared.live.move_to(self.reached());
         Ok(start)
     }
 
     fn adopt(&mut self, index: Index, upto: Position) -> Result<Option<Arc<Index>>, Error> {
-        let (commit, position) = self.reached();
+        let reached = self.reached();
         let data_dir = &self.shared.data_dir;
-        if let Err(error) = open::replay(&index, data_dir, upto, position, |_| ()) {
+        if let Err(error) = open::replay(&index, data_dir, upto, reached.1, |_| ()) {
             index.supersede();
             return Err(error);
         }
-        let old = self.shared.live.replace(index);
-        self.shared.applied(commit, position);
+        let old = self.shared.live.replace(index, reached);
         self.broken = None;
         self.shared.set_broken(false);
         Ok(old)
@@ -268,7 +271,7 @@ impl Writer {
         }
     }
 
-    fn commit(&mut self, group: &Group) -> Result<(), Error> {
+    fn commit(&mut self, group: &mut Group) -> Result<(), Error> {
         let Some(last) = group.commits.last() else {
             return Ok(());
         };
@@ -280,10 +283,11 @@ impl Writer {
             self.journal.fail_syncs();
         }
         let position = self.journal.append(&group.commits).map_err(refusal)?;
-        match self.shared.live.apply(&group.changes, last.number) {
-            Ok(()) => self.shared.applied(last.number, position),
+        let changes = std::mem::take(&mut group.changes);
+        let waiting = self.shared.live.commit(changes, (last.number, position));
+        if let Err(error) = self.applier.see(waiting) {
             // The group is durable and readers see it; what follows has to wait.
-            Err(error) => self.break_index(error, false),
+            self.break_index(error, false);
         }
         Ok(())
     }

@@ -9,10 +9,10 @@ use super::load::{Known, Load};
 use super::process::{Server, refused, verify};
 
 /// A file system in memory; unmounted when it is dropped.
-struct Mount(PathBuf);
+pub(super) struct Mount(pub(super) PathBuf);
 
 impl Mount {
-    fn new(at: &Path, size: &str) -> Self {
+    pub(super) fn new(at: &Path, size: &str) -> Self {
         std::fs::create_dir_all(at).unwrap();
         let options = format!("size={size}");
         run(

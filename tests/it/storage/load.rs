@@ -124,6 +124,12 @@ impl Known {
         Ok(status)
     }
 
+    /// What is known by now, to be held against an older copy later.
+    pub(super) fn so_far(&self) -> Self {
+        let known = self.0.lock().unwrap().clone();
+        Self(Arc::new(Mutex::new(known)))
+    }
+
     pub(super) fn count(&self) -> u64 {
         self.0.lock().unwrap().len() as u64
     }

@@ -9,7 +9,19 @@ use std::time::Duration;
 
 /// Waits so long that only a server that does not answer at all makes a test fail.
 pub(crate) async fn patiently<T>(work: impl Future<Output = T>) -> T {
+    patiently_for("something", work).await
+}
+
+/// As [`patiently`], for a row of a table, which is named if it fails.
+pub(crate) async fn patiently_for<T>(name: &str, work: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(20), work)
         .await
-        .expect("nothing happened for 20 s")
+        .unwrap_or_else(|_| panic!("waited 20 s for {name}"))
+}
+
+/// Returns once the server has read what was written so far: it shares the test's one thread, and has had its turn many times over.
+pub(crate) async fn settled() {
+    for _ in 0..2000 {
+        tokio::task::yield_now().await;
+    }
 }

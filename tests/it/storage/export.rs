@@ -1,0 +1,305 @@
+//! `export` of a real server's data, there and back: what a client sees of the copy is what it sees of the original.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::load::chat;
+use super::process::{Server, command, run_json, verify};
+
+/// An export's lines, but for its time and the numbers that only order chats, which become places.
+pub(super) fn exported(data: &Path) -> Vec<Value> {
+    let output = command(&["export", "--data-dir", data.to_str().unwrap()])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut lines: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    lines[0]["exportedAt"].take();
+    let mut order: Vec<u64> = lines
+        .iter()
+        .filter_map(|line| line["activity"].as_u64())
+        .collect();
+    order.sort_unstable();
+    for line in &mut lines {
+        if let Some(activity) = line["activity"].as_u64() {
+            line["activity"] = json!(order.iter().position(|one| *one == activity));
+        }
+    }
+    lines
+}
+
+fn ask(server: &Server, user: &str, method: &str, path: &str, body: &Value) -> Value {
+    let (status, answer) = server.client(user).ask(method, path, Some(body)).unwrap();
+    assert!(status == 200 || status == 201, "{path}: {status} {answer}");
+    answer["data"].clone()
+}
+
+/// A conversation with everything a chat can have but files; answers the chat.
+fn converse(server: &Server) -> String {
+    let id = chat(server);
+    let send = format!("/api/chat/{id}/send");
+    let first = ask(
+        server,
+        "rohan",
+        "POST",
+        &send,
+        &json!({"content": "<b>first</b> & \"last\"", "clientMessageId": "c-1"}),
+    );
+    let reply = json!({"content": "नमस्ते\nasha", "parentMessageId": first["_id"]});
+    ask(server, "asha", "POST", &send, &reply);
+    let gone = ask(
+        server,
+        "rohan",
+        "POST",
+        &send,
+        &json!({"content": "forget-these-words", "clientMessageId": "c-2"}),
+    );
+    ask(
+        server,
+        "rohan",
+        "DELETE",
+        &format!("/api/chat/message/{}", gone["_id"].as_str().unwrap()),
+        &json!({}),
+    );
+    ask(
+        server,
+        "asha",
+        "PUT",
+        &format!("/api/chat/{id}/mark-read"),
+        &json!({}),
+    );
+    ask(
+        server,
+        "rohan",
+        "POST",
+        &send,
+        &json!({"content": "\u{1b}[31munread", "clientMessageId": "c-3"}),
+    );
+    server.client("kabir").get("/api/chat/my-chats");
+    let other = ask(
+        server,
+        "kabir",
+        "POST",
+        "/api/chat/create",
+        &json!({"participantId": "asha", "chatType": "general"}),
+    );
+    let other = other["_id"].as_str().unwrap();
+    ask(
+        server,
+        "asha",
+        "PUT",
+        &format!("/api/chat/{other}/toggle-block"),
+        &json!({}),
+    );
+    id
+}
+
+/// All that these people can see.
+fn seen(server: &Server) -> Vec<Value> {
+    let mut seen = Vec::new();
+    for user in ["asha", "rohan", "kabir"] {
+        let client = server.client(user);
+        let chats = client.get("/api/chat/my-chats");
+        for chat in chats["chats"].as_array().unwrap() {
+            let id = chat["_id"].as_str().unwrap();
+            // Twice: the first time may still mark as delivered.
+            client.get(&format!("/api/chat/{id}/messages"));
+            seen.push(client.get(&format!("/api/chat/{id}/messages")));
+        }
+        seen.push(client.get("/api/chat/unread-count"));
+        seen.push(chats);
+    }
+    seen
+}
+
+#[test]
+fn a_copy_is_seen_as_the_original_is() {
+    let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let server = Server::start(first.path(), &[]);
+    let chat = converse(&server);
+    seen(&server);
+    let expected = seen(&server);
+    server.terminate();
+    let out = first.path().join("all.ndjson");
+    let arguments = [
+        "export",
+        out.to_str().unwrap(),
+        "--data-dir",
+        first.path().to_str().unwrap(),
+    ];
+    assert!(command(&arguments).status().unwrap().success());
+    let output = command(&[
+        "import",
+        out.to_str().unwrap(),
+        "--data-dir",
+        second.path().to_str().unwrap(),
+    ])
+    .output()
+    .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(exported(second.path()), exported(first.path()));
+    verify(second.path());
+    let server = Server::start(second.path(), &[]);
+    assert_eq!(seen(&server), expected);
+    let again = json!({"content": "<b>first</b> & \"last\"", "clientMessageId": "c-1"});
+    let (status, _) = server
+        .client("rohan")
+        .ask("POST", &format!("/api/chat/{chat}/send"), Some(&again))
+        .unwrap();
+    assert_eq!(status, 200, "a retry stores nothing");
+}
+
+#[test]
+fn a_person_gets_what_is_theirs_in_every_form() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path(), &[]);
+    let chat = converse(&server);
+    let busy = command(&["export", "--data-dir", data.path().to_str().unwrap()])
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&busy.stderr).into_owned();
+    assert!(
+        busy.status.code() == Some(1) && told.contains("jivchat backup"),
+        "{told}"
+    );
+    server.terminate();
+    let export = |flags: &[&str]| {
+        let mut all = vec!["export", "--data-dir", data.path().to_str().unwrap()];
+        all.extend(flags);
+        let output = command(&all).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let json: Value =
+        serde_json::from_str(&export(&["--user", "rohan", "--format", "json"])).unwrap();
+    assert_eq!(json["user"]["_id"], "rohan");
+    assert_eq!(
+        json["chats"].as_array().unwrap().len(),
+        1,
+        "not those of others"
+    );
+    let messages = json["chats"][0]["messages"].as_array().unwrap();
+    assert_eq!(messages.len(), 4);
+    assert_eq!(messages[0]["status"], "read");
+    assert_eq!(messages[1]["parentMessage"]["_id"], messages[0]["_id"]);
+    let html = export(&["--chat", &chat, "--format", "html"]);
+    assert!(
+        html.contains("&lt;b&gt;first&lt;/b&gt; &amp; &quot;last&quot;"),
+        "{html}"
+    );
+    for absent in [
+        "<b>first",
+        "<script",
+        "http:",
+        "https:",
+        "\u{1b}",
+        "forget-these",
+    ] {
+        assert!(!html.contains(absent), "{absent} in {html}");
+    }
+    let text = export(&["--user", "asha", "--format", "text"]);
+    assert!(
+        text.contains("rohan: <b>first</b>") && text.contains("नमस्ते\n    asha"),
+        "{text}"
+    );
+    assert!(
+        !text.contains('\u{1b}'),
+        "nothing that a terminal would obey"
+    );
+    let lines = export(&["--user", "kabir"]);
+    assert_eq!(
+        lines
+            .lines()
+            .filter(|line| line.contains("\"type\":\"chat\""))
+            .count(),
+        1
+    );
+    assert!(!lines.contains("rohan"), "{lines}");
+    for wrong in [
+        &["--user", "nobody", "--format", "json"][..],
+        &["--chat", "0123456789abcdef01234567"],
+        &["--format", "html"],
+    ] {
+        let mut all = vec!["export", "--data-dir", data.path().to_str().unwrap()];
+        all.extend(wrong);
+        let output = command(&all).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{wrong:?}");
+        assert_eq!(
+            String::from_utf8(output.stderr)
+                .unwrap()
+                .trim()
+                .lines()
+                .count(),
+            1
+        );
+    }
+}
+
+#[test]
+fn a_cut_off_or_changed_export_is_refused() {
+    let (data, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let server = Server::start(data.path(), &[]);
+    converse(&server);
+    server.terminate();
+    let out = target.path().join("all.ndjson");
+    let arguments = [
+        "export",
+        out.to_str().unwrap(),
+        "--data-dir",
+        data.path().to_str().unwrap(),
+        "--json",
+    ];
+    let output = command(&arguments).output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["messages"], 4);
+    let whole = std::fs::read_to_string(&out).unwrap();
+    let lines: Vec<&str> = whole.lines().collect();
+    let into = target.path().join("data");
+    for kept in [
+        &lines[..lines.len() - 1],
+        &lines[..lines.len() - 2],
+        &[&lines[..1], &lines[2..]].concat(),
+    ] {
+        std::fs::write(&out, kept.join("\n")).unwrap();
+        let arguments = [
+            "import",
+            out.to_str().unwrap(),
+            "--data-dir",
+            into.to_str().unwrap(),
+        ];
+        let output = command(&arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(!into.exists());
+    }
+}
+
+#[test]
+fn an_export_needs_no_index_and_leaves_the_directory_as_it_was() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path(), &[]);
+    converse(&server);
+    // Killed: the end of the journal is not in a checkpoint.
+    server.kill();
+    let expected = exported(data.path());
+    for lost in ["db", "checkpoint"] {
+        let path = data.path().join(lost);
+        let _ = std::fs::remove_dir_all(&path);
+        let _ = std::fs::remove_file(&path);
+    }
+    let entries = || {
+        let entries = std::fs::read_dir(data.path()).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = entries();
+    assert_eq!(exported(data.path()), expected);
+    assert_eq!(entries(), before);
+    let (output, _) = run_json("export", &data.path().join("nothing"));
+    assert_eq!(output.status.code(), Some(1));
+    verify(data.path());
+}
