@@ -28,7 +28,7 @@ use crate::auth::{KeyError, KeySet, SecretError};
 use crate::backend::{Backend, TrustError};
 use crate::backup::Online;
 use crate::chat::{self, Service};
-use crate::config::Serve;
+use crate::config::{Network, Serve};
 use crate::cors::Cors;
 use crate::disposal::Disposal;
 use crate::engineio::Engine;
@@ -230,7 +230,7 @@ impl Server {
         })?;
         let dispatch = Dispatch {
             api,
-            connections,
+            connections: connections(network),
             engine,
             cors: Cors::new(&network.cors_origin),
             demo,
@@ -307,6 +307,11 @@ impl Server {
         tracing::info!("stopped");
         outcome
     }
+}
+
+fn connections(network: &Network) -> Connections {
+    let (total, per_address) = (network.max_connections, network.max_connections_per_address);
+    Connections::new(total, per_address, WRITE_TIMEOUT)
 }
 
 async fn accept(listener: &TcpListener, dispatch: &Arc<Dispatch>, tracker: &TaskTracker) {
