@@ -197,11 +197,7 @@ impl Server {
             realtime,
         );
         let engine = Engine::new(settings::engine_config(config), sockets);
-        let connections = Arc::new(Connections::new(
-            network.max_connections,
-            network.max_connections_per_address,
-            WRITE_TIMEOUT,
-        ));
+        let connections = Arc::new(connections(network));
         background.add(disposal.clone().run(settings::disposal_policy(config)));
         let api = Api {
             chat: chat.clone(),
@@ -230,7 +226,7 @@ impl Server {
         })?;
         let dispatch = Dispatch {
             api,
-            connections: connections(network),
+            connections,
             engine,
             cors: Cors::new(&network.cors_origin),
             demo,
