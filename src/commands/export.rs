@@ -99,6 +99,7 @@ fn report(exported: &Exported, as_json: bool, is_stdout: bool) -> Result<()> {
         writeln!(text, "{}", serde_json::to_string(exported)?)?;
     } else {
         for (name, count) in [
+            ("erased", exported.erased),
             ("users", exported.users),
             ("pets", exported.pets),
             ("chats", exported.chats),

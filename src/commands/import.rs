@@ -75,6 +75,7 @@ fn print(imported: &Imported, is_dry_run: bool) {
     let Imported {
         read,
         known_messages,
+        erased,
         users,
         pets,
         chats,
@@ -106,11 +107,26 @@ fn print(imported: &Imported, is_dry_run: bool) {
                 added,
                 changed,
                 unchanged,
+                gone: _,
             } = counts;
             println!("{name:<8}  {added}, {changed}, {unchanged}");
         }
     }
     for (count, what) in [
+        (erased.added, "people who were erased, and now are here"),
+        (
+            erased.gone,
+            "people who were erased there and are known here, left as they are",
+        ),
+        (users.gone, "profiles left out: these people were erased"),
+        (
+            imported.erased_messages,
+            "messages of people who were erased, taken without what they said",
+        ),
+        (
+            pets.gone,
+            "pets left out: removed, or of people who were erased",
+        ),
         (imported.stubs, "participants of whom only the id is known"),
         (imported.files, "files copied"),
         (imported.missing_files, "files not copied"),

@@ -9,7 +9,7 @@ use super::draft::{FileDraft, MessageDraft};
 use super::error::Error;
 use super::import::Writing;
 use super::original::note;
-use crate::id::MessageId;
+use crate::id::{MessageId, UserId};
 use crate::media::{self, CopyError, MediaError, Received};
 use crate::model::{Attachment, MessageKind};
 use crate::store;
@@ -23,12 +23,17 @@ impl Writing<'_> {
         let ids: Vec<MessageId> = messages.iter().map(|message| message.id).collect();
         // The jobs under way may be about the same messages.
         self.wait_until(0).await?;
-        // Of each message that is stored: whether it is deleted, and whether it has its file.
+        let senders: Vec<UserId> = messages.iter().map(|one| one.sender.clone()).collect();
+        // Of each message that is stored, or that will be without its file because its sender was erased: whether it is deleted, and
+        // whether it has its file.
         let stored: Vec<Option<(bool, bool)>> = self
             .store
             .read(move |tables| {
-                let stored = ids.iter().map(|id| {
+                let stored = ids.iter().zip(&senders).map(|(id, sender)| {
                     let stored = tables.find_message(*id)?;
+                    if stored.is_none() && tables.erased(sender)?.is_some() {
+                        return Ok(Some((true, false)));
+                    }
                     Ok(stored.map(|stored| (stored.deleted, stored.attachment.is_some())))
                 });
                 stored.collect::<Result<_, store::Error>>()

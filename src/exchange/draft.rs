@@ -5,13 +5,19 @@ use serde::{Deserialize, Serialize};
 use super::record::{End, Receipt};
 use crate::chat::Profile;
 use crate::id::{ChatId, MessageId, PetId, UserId};
-use crate::model::{Attachment, ChatKind, MessageKind, Pet, Reaction, Timestamp, User};
+use crate::model::{
+    Attachment, ChatKind, Erased, Expired, MessageKind, Pet, Reaction, Timestamp, User,
+};
 
 /// One row of an input.
 #[derive(Debug)]
 pub(super) enum Draft {
     /// The first line of an export, with nothing to import.
     Header,
+    /// Somebody of whom nothing may come back.
+    Erased(UserId, Erased),
+    /// A moment that the other server remembers by a name.
+    Mark(String, Timestamp),
     User(UserDraft),
     Pet(PetDraft),
     Chat(Box<ChatDraft>),
@@ -37,6 +43,8 @@ pub(super) enum PetDraft {
     Told(Pet),
     /// A pet as another jivchat had it.
     Kept(Pet),
+    /// What another jivchat had left of a pet that was removed.
+    Removed(Pet),
 }
 
 #[derive(Debug, Clone)]
@@ -52,6 +60,8 @@ pub(super) struct ChatDraft {
     /// Greater in the chat that stands higher in its participants' lists.
     pub(super) order: i64,
     pub(super) progress: Progress,
+    /// How far retention had come, by the `seq` of the messages as they are given.
+    pub(super) expired: Expired,
 }
 
 /// How far the participants had come.

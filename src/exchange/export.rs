@@ -9,14 +9,16 @@ use serde::Serialize;
 
 use super::error::Error;
 use super::files::Files;
+use super::import::UNFINISHED;
 use super::page::{Html, Json, Page, Text};
 use super::record::{
-    ChatRecord, End, FORMAT, Header, MessageRecord, PetRecord, Receipt, UserRecord, VERSION,
+    ChatRecord, End, ErasedRecord, FORMAT, Header, MarkRecord, MessageRecord, PetRecord, Receipt,
+    UserRecord, VERSION,
 };
 use super::when::Moment;
 use crate::chat::Gatherer;
 use crate::id::{ChatId, PetId, UserId};
-use crate::model::{Chat, Message, Timestamp, User};
+use crate::model::{Chat, Message, Pet, Timestamp, User};
 use crate::store::{Source, Tables};
 
 /// What is exported.
@@ -62,6 +64,8 @@ pub struct Request<'a> {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Exported {
+    /// People who were erased, of whom nothing but that is known.
+    pub erased: u64,
     /// Users.
     pub users: u64,
     /// Pets.
@@ -138,6 +142,10 @@ impl<S: Source> Export<'_, S> {
             chat,
         })?;
         let is_whole = self.request.scope == Scope::All;
+        self.erased(is_whole, &people)?;
+        if is_whole {
+            self.marks()?;
+        }
         for user in self.users(is_whole, people) {
             self.line(&UserRecord::from(user?))?;
             self.exported.users += 1;
@@ -148,12 +156,45 @@ impl<S: Source> Export<'_, S> {
         }
         let end = End {
             r#type: "end".to_owned(),
+            erased: self.exported.erased,
             users: self.exported.users,
             pets: self.exported.pets,
             chats: self.exported.chats,
             messages: self.exported.messages,
         };
         self.line(&end)
+    }
+
+    /// First, so that whoever reads it knows of whom nothing is to be taken.
+    fn erased(&mut self, is_whole: bool, people: &BTreeSet<UserId>) -> Result<(), Error> {
+        let tables = self.tables;
+        if is_whole {
+            for erased in tables.all_erased() {
+                let (id, erased) = erased?;
+                self.line(&ErasedRecord::new(id, erased))?;
+                self.exported.erased += 1;
+            }
+            return Ok(());
+        }
+        for id in people {
+            if let Some(erased) = tables.erased(id)? {
+                self.line(&ErasedRecord::new(id.clone(), erased))?;
+                self.exported.erased += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn marks(&mut self) -> Result<(), Error> {
+        let tables = self.tables;
+        for mark in tables.marks() {
+            let (name, at) = mark?;
+            // What was not finished here is nothing that the next server could go on with.
+            if name != UNFINISHED {
+                self.line(&MarkRecord::new(name, at))?;
+            }
+        }
+        Ok(())
     }
 
     /// Counts the messages to come, and answers who takes part in the chats unless that is everybody.
@@ -189,7 +230,10 @@ impl<S: Source> Export<'_, S> {
         let tables = self.tables;
         if is_whole {
             for pet in tables.pets("", None) {
-                self.pet(pet?)?;
+                self.pet(pet?, false)?;
+            }
+            for pet in tables.removed_pets() {
+                self.pet(pet?, true)?;
             }
             return Ok(());
         }
@@ -199,15 +243,17 @@ impl<S: Source> Export<'_, S> {
         }
         for id in ids {
             if let Some(pet) = tables.pet(&id)? {
-                self.pet(pet)?;
+                self.pet(pet, false)?;
+            } else if let Some(pet) = tables.removed_pet(&id)? {
+                self.pet(pet, true)?;
             }
         }
         Ok(())
     }
 
-    fn pet(&mut self, pet: crate::model::Pet) -> Result<(), Error> {
+    fn pet(&mut self, pet: Pet, is_removed: bool) -> Result<(), Error> {
         let id = pet.id.clone();
-        let record = PetRecord::new(pet)
+        let record = PetRecord::new(pet, is_removed)
             .map_err(|_| Error::Refused(format!("the document of pet {id} is no JSON")))?;
         self.exported.pets += 1;
         self.line(&record)
@@ -242,7 +288,7 @@ impl<S: Source> Export<'_, S> {
             Ok(Receipt::new(user.clone(), state))
         });
         let receipts = receipts.collect::<Result<_, Error>>()?;
-        self.line(&ChatRecord::new(chat, receipts))?;
+        self.line(&ChatRecord::new(chat, receipts, tables.expired(id)?))?;
         self.exported.chats += 1;
         for message in tables.messages(id, 1..last + 1) {
             let message = message?;

@@ -71,6 +71,8 @@ pub struct Counts {
     pub changed: u64,
     /// Known and left as they are.
     pub unchanged: u64,
+    /// Left out: of somebody who was erased, or a pet that was removed.
+    pub gone: u64,
 }
 
 impl Counts {
@@ -79,6 +81,7 @@ impl Counts {
             Fate::Added => self.added += 1,
             Fate::Changed => self.changed += 1,
             Fate::Unchanged => self.unchanged += 1,
+            Fate::Gone => self.gone += 1,
         }
     }
 }
@@ -91,6 +94,8 @@ pub struct Imported {
     pub read: Rowcount,
     /// Messages in the files that were stored before.
     pub known_messages: u64,
+    /// People who were erased: added are those of whom that is known from now on.
+    pub erased: Counts,
     /// Users; for those of whom only the id is known see `stubs`.
     pub users: Counts,
     /// Pets.
@@ -101,6 +106,8 @@ pub struct Imported {
     pub messages: Counts,
     /// Participants of whom nothing but the id was known.
     pub stubs: u64,
+    /// Messages of people who were erased: they came as deleted ones, without anything that they had carried.
+    pub erased_messages: u64,
     /// Chats that are one here: same participants, pet and type.
     pub merged_chats: u64,
     /// The first hundred of them, old id and id.
@@ -194,10 +201,15 @@ fn judge(
     )
 }
 
+/// The name of the mark that a directory bears while what is being imported into it is not whole.
+pub const UNFINISHED: &str = "import-unfinished";
+
 /// A job that is under way.
 type UnderWay = Pin<Box<dyn Future<Output = Result<Done, store::Error>>>>;
 
 enum Done {
+    Erased(Fate),
+    Mark,
     User(Fate),
     Pet(Fate),
     Chunk(Box<Written>),
@@ -221,6 +233,7 @@ impl Writing<'_> {
         bytes: u64,
         progress: &mut (dyn FnMut(Stage, u64, u64) + Send),
     ) -> Result<(), Error> {
+        self.begin().await?;
         let mut sorter = Sorter::new(&self.import.data_dir);
         let ranks = self.plan.ranks();
         let mut places = vec![0; ranks.len()];
@@ -247,6 +260,28 @@ impl Writing<'_> {
         let stored = self.plan.chats.iter().filter(|chat| !chat.is_refused);
         self.imported.chats.unchanged = stored.count() as u64 - self.imported.chats.added;
         self.checkpoint().await
+    }
+
+    /// Writes what all others depend on: of whom nothing may come.
+    async fn begin(&mut self) -> Result<(), Error> {
+        let plan = self.plan;
+        for (user, erased) in plan.erased.iter().cloned() {
+            let job = self
+                .store
+                .submit(move |tx| write::put_erased(tx, &user, erased))
+                .await?;
+            self.follow(Box::pin(async move { job.await.map(Done::Erased) }))
+                .await?;
+        }
+        for (name, at) in plan.marks.iter().cloned() {
+            let job = self
+                .store
+                .submit(move |tx| write::put_mark(tx, &name, at))
+                .await?;
+            self.follow(Box::pin(async move { job.await.map(|()| Done::Mark) }))
+                .await?;
+        }
+        Ok(())
     }
 
     /// Writes a user or a pet, and puts a message in order. Bad rows have been told.
@@ -285,7 +320,14 @@ impl Writing<'_> {
                     .push(key(places[slot], &draft), row)
                     .map_err(Error::file(&self.import.data_dir))
             }
-            Ok(Draft::Header | Draft::Chat(_) | Draft::End(_)) | Err(_) => Ok(()),
+            Ok(
+                Draft::Header
+                | Draft::Erased(..)
+                | Draft::Mark(..)
+                | Draft::Chat(_)
+                | Draft::End(_),
+            )
+            | Err(_) => Ok(()),
         }
     }
 
@@ -314,7 +356,7 @@ impl Writing<'_> {
                 if messages.len() == CHUNK || weight > CHUNK_BYTES {
                     let full = std::mem::take(&mut messages);
                     weight = 0;
-                    self.chunk(slot, full, Vec::new()).await?;
+                    self.chunk(slot, full, None).await?;
                     progress(Stage::Writing, self.done, plan.rows.messages);
                 }
                 let draft: MessageDraft = bincode::deserialize(&row)
@@ -324,7 +366,7 @@ impl Writing<'_> {
                 messages.push(draft);
                 next = sorted.next().map_err(failed)?;
             }
-            self.chunk(slot, messages, marks.finish()).await?;
+            self.chunk(slot, messages, Some(marks)).await?;
             progress(Stage::Writing, self.done, plan.rows.messages);
         }
         Ok(())
@@ -334,7 +376,7 @@ impl Writing<'_> {
         &mut self,
         slot: usize,
         mut messages: Vec<MessageDraft>,
-        marks: Vec<write::Mark>,
+        end: Option<Marks>,
     ) -> Result<(), Error> {
         if messages.iter().any(|message| message.file.is_some()) {
             self.fetch(&mut messages).await?;
@@ -344,7 +386,8 @@ impl Writing<'_> {
         let chunk = Chunk {
             chat: self.plan.chats[slot].draft.clone(),
             messages,
-            marks,
+            expired: end.as_ref().and_then(Marks::expired),
+            marks: end.map(Marks::finish).unwrap_or_default(),
         };
         let job = self.store.submit(move |tx| chunk.write(tx)).await?;
         self.follow(Box::pin(async move {
@@ -370,6 +413,8 @@ impl Writing<'_> {
                 break;
             };
             match oldest.await? {
+                Done::Erased(fate) => self.imported.erased.count(fate),
+                Done::Mark => {}
                 Done::User(fate) => self.imported.users.count(fate),
                 Done::Pet(fate) => self.imported.pets.count(fate),
                 Done::Chunk(written) => self.imported.count(&written),
@@ -392,6 +437,7 @@ impl Imported {
         self.messages.changed += written.completed;
         self.messages.unchanged += written.known;
         self.stubs += written.stubs;
+        self.erased_messages += written.buried;
         for (what, count) in [
             (
                 "replies whose message is missing, kept without it",

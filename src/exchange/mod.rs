@@ -9,6 +9,8 @@
 
 mod arrivals;
 mod draft;
+#[cfg(test)]
+mod erased_tests;
 mod error;
 mod export;
 mod extended;
@@ -28,6 +30,6 @@ mod write;
 
 pub use self::error::Error;
 pub use self::export::{Exported, Format, Request, Scope, export};
-pub use self::import::{Counts, Import, Imported, Stage, import};
+pub use self::import::{Counts, Import, Imported, Stage, UNFINISHED, import};
 pub use self::plan::Rowcount;
 pub use self::source::Kind;

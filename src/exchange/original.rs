@@ -10,7 +10,7 @@ use super::draft::{ChatDraft, FileDraft, MessageDraft, PetDraft, Progress, Reach
 use super::when;
 use crate::chat::{DELETED, MAX_CLIENT_ID, Profile};
 use crate::id::{ChatId, MessageId, UserId};
-use crate::model::{ChatKind, MessageKind, Reaction, Timestamp};
+use crate::model::{ChatKind, Expired, MessageKind, Reaction, Timestamp};
 use crate::pet_document;
 
 /// Longest content in bytes; the original allowed 1000 characters.
@@ -247,6 +247,7 @@ pub(super) fn chat(fields: &Fields, notes: &mut Notes) -> Result<ChatDraft, Stri
         last_message_at,
         order: last_message_at.0,
         progress: Progress::Counts(unread(fields, &participants)?),
+        expired: Expired::default(),
         participants,
     })
 }

@@ -1,5 +1,5 @@
 //! The first reading of an import: every row is read and held against the others and against what is stored, and nothing is
-//! changed. What it keeps in memory is the chats; messages it only counts.
+//! changed. What it keeps in memory is the chats and who was erased; messages it only counts.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::record::End;
 use super::rows::Rows;
 use super::source::{Content, Kind, Reader, Source};
 use crate::id::{ChatId, MessageId, PetId, UserId};
-use crate::model::{Chat, ChatKind};
+use crate::model::{Chat, ChatKind, Erased, Expired, Timestamp};
 use crate::store::{Stopped, Tables};
 
 /// Problems and merged chats that are told; all are counted.
@@ -24,6 +24,9 @@ pub(super) struct Plan {
     /// By every id that a chat goes by, also one that was merged into another.
     index: HashMap<ChatId, usize>,
     by_key: HashMap<(ChatKind, Option<PetId>, Vec<UserId>), usize>,
+    /// To be written before anything else.
+    pub(super) erased: Vec<(UserId, Erased)>,
+    pub(super) marks: Vec<(String, Timestamp)>,
     pub(super) rows: Rowcount,
     pub(super) merged: u64,
     pub(super) told_merged: Vec<(ChatId, ChatId)>,
@@ -37,6 +40,8 @@ pub(super) struct Plan {
 /// Good rows by what they are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Rowcount {
+    /// People who were erased.
+    pub erased: u64,
     /// Users.
     pub users: u64,
     /// Pets.
@@ -253,6 +258,11 @@ impl Plan {
         match draft {
             Draft::Header => {}
             Draft::End(told) => *end = Some(told),
+            Draft::Erased(user, erased) => {
+                self.rows.erased += 1;
+                self.erased.push((user, erased));
+            }
+            Draft::Mark(name, at) => self.marks.push((name, at)),
             Draft::User(_) => self.rows.users += 1,
             Draft::Pet(_) => self.rows.pets += 1,
             Draft::Chat(_) => self.rows.chats += 1,
@@ -296,12 +306,13 @@ impl Plan {
     /// An export says how much there is in it.
     fn check_end(&mut self, source: &Source, before: Rowcount, end: Option<&End>) {
         let found = [
+            self.rows.erased - before.erased,
             self.rows.users - before.users,
             self.rows.pets - before.pets,
             self.rows.chats - before.chats,
             self.rows.messages - before.messages,
         ];
-        let told = end.map(|end| [end.users, end.pets, end.chats, end.messages]);
+        let told = end.map(|end| [end.erased, end.users, end.pets, end.chats, end.messages]);
         let why = match told {
             Some(told) if told == found => return,
             Some(_) => "its last line counts other rows than it has: it was changed or damaged",
@@ -347,6 +358,7 @@ impl Planned {
                 last_message_at: chat.last_message_at,
                 order: chat.last_message_at.0,
                 progress: Progress::Counts(Vec::new()),
+                expired: Expired::default(),
             },
             at: (0, 0),
             is_refused: false,

@@ -1,4 +1,4 @@
-//! The lines of an export, version 1 (`docs/export.md`): one struct for each kind of record. A field of the model that is not
+//! The lines of an export, version 2 (`docs/export.md`): one struct for each kind of record. A field of the model that is not
 //! written here does not compile here: nothing can be forgotten.
 
 use serde::{Deserialize, Serialize};
@@ -7,13 +7,14 @@ use serde_json::value::RawValue;
 use super::when::Moment;
 use crate::id::{ChatId, MessageId, PetId, UserId};
 use crate::model::{
-    Attachment, Chat, ChatKind, Message, MessageKind, Pet, Reaction, ReadState, User,
+    Attachment, Chat, ChatKind, Erased, Expired, Message, MessageKind, Pet, Reaction, ReadState,
+    Timestamp, User,
 };
 
 /// The name in the first line.
 pub(super) const FORMAT: &str = "jivchat-export";
 /// The version in the first line.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// The first line.
 #[derive(Debug, Serialize, Deserialize)]
@@ -34,6 +35,9 @@ pub(super) struct Header {
 #[serde(deny_unknown_fields)]
 pub(super) struct End {
     pub(super) r#type: String,
+    /// Version 1 had none.
+    #[serde(default)]
+    pub(super) erased: u64,
     pub(super) users: u64,
     pub(super) pets: u64,
     pub(super) chats: u64,
@@ -109,12 +113,23 @@ pub(super) struct PetRecord {
     id: PetId,
     #[serde(skip_serializing_if = "Option::is_none")]
     owner: Option<UserId>,
+    /// It was removed, and this is what its chats show of it.
+    #[serde(skip_serializing_if = "is_false", default)]
+    pub(super) is_removed: bool,
     /// Byte for byte as the host gave it.
     document: Box<RawValue>,
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands fields by reference"
+)]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
 impl PetRecord {
-    pub(super) fn new(pet: Pet) -> Result<Self, serde_json::Error> {
+    pub(super) fn new(pet: Pet, is_removed: bool) -> Result<Self, serde_json::Error> {
         let Pet {
             id,
             owner,
@@ -124,6 +139,7 @@ impl PetRecord {
             r#type: "pet".to_owned(),
             id,
             owner,
+            is_removed,
             document: RawValue::from_string(document)?,
         })
     }
@@ -135,6 +151,79 @@ impl From<PetRecord> for Pet {
             id: record.id,
             owner: record.owner,
             document: record.document.get().to_owned(),
+        }
+    }
+}
+
+/// Somebody who was erased, or is to be: nothing of theirs may come back.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct ErasedRecord {
+    r#type: String,
+    #[serde(rename = "_id")]
+    pub(super) id: UserId,
+    at: Moment,
+    finished: bool,
+}
+
+impl ErasedRecord {
+    pub(super) fn new(id: UserId, erased: Erased) -> Self {
+        let Erased { at, finished } = erased;
+        Self {
+            r#type: "erased".to_owned(),
+            id,
+            at: Moment(at),
+            finished,
+        }
+    }
+
+    pub(super) fn erased(&self) -> Erased {
+        Erased {
+            at: self.at.0,
+            finished: self.finished,
+        }
+    }
+}
+
+/// A moment that the server remembers by a name.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct MarkRecord {
+    r#type: String,
+    pub(super) name: String,
+    pub(super) at: Moment,
+}
+
+impl MarkRecord {
+    pub(super) fn new(name: String, at: Timestamp) -> Self {
+        Self {
+            r#type: "mark".to_owned(),
+            name,
+            at: Moment(at),
+        }
+    }
+}
+
+/// How far retention has come in a chat, by the `seq` of messages.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct ExpiredRecord {
+    content: u64,
+    media: u64,
+}
+
+impl ExpiredRecord {
+    fn new(expired: Expired) -> Option<Self> {
+        let Expired { content, media } = expired;
+        (expired != Expired::default()).then_some(Self { content, media })
+    }
+}
+
+impl From<ExpiredRecord> for Expired {
+    fn from(record: ExpiredRecord) -> Self {
+        Self {
+            content: record.content,
+            media: record.media,
         }
     }
 }
@@ -176,6 +265,8 @@ pub(super) struct ChatRecord {
     pub(super) pet_listing: Option<PetId>,
     pub(super) blocked_by: Vec<UserId>,
     pub(super) receipts: Vec<Receipt>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) expired: Option<ExpiredRecord>,
     /// How many lines of messages follow.
     pub(super) messages: u64,
     /// Greater in the chat where something was said later.
@@ -186,7 +277,7 @@ pub(super) struct ChatRecord {
 }
 
 impl ChatRecord {
-    pub(super) fn new(chat: Chat, receipts: Vec<Receipt>) -> Self {
+    pub(super) fn new(chat: Chat, receipts: Vec<Receipt>, expired: Expired) -> Self {
         let Chat {
             id,
             kind,
@@ -207,6 +298,7 @@ impl ChatRecord {
             pet_listing: pet,
             blocked_by,
             receipts,
+            expired: ExpiredRecord::new(expired),
             messages: last_seq,
             activity,
             last_message_time: Moment(last_message_at),

@@ -12,12 +12,15 @@ use super::draft::{
 use super::error::Error;
 use super::extended;
 use super::original::{self, Fields, Notes};
-use super::record::{ChatRecord, FORMAT, Header, MessageRecord, PetRecord, UserRecord, VERSION};
+use super::record::{
+    ChatRecord, ErasedRecord, FORMAT, Header, MarkRecord, MessageRecord, PetRecord, UserRecord,
+    VERSION,
+};
 use super::rows::Rows;
 use crate::chat::MAX_CLIENT_ID;
 use crate::id::UserId;
 use crate::media::MediaType;
-use crate::model::{Attachment, MessageKind, Pet, User};
+use crate::model::{Attachment, Expired, MessageKind, Pet, User};
 
 /// What the documents of a `mongoexport` file are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +56,8 @@ pub(super) struct Source {
 
 /// Longest record text of ours, so that it can be stored again.
 const MAX_TEXT: usize = 256 * 1024;
+/// Longest name of a mark.
+const MAX_NAME: usize = 64;
 
 /// The files of these paths, a directory being all of its files whose names end in `.json`, `.jsonl` or `.ndjson`.
 pub(super) fn find(paths: &[PathBuf], kind: Option<Kind>) -> Result<Vec<Source>, Error> {
@@ -214,6 +219,18 @@ fn record(bytes: &[u8]) -> Result<Draft, String> {
         }
         None => Err("it has no `type`".to_owned()),
         Some("end") => Ok(Draft::End(typed(bytes)?)),
+        Some("erased") => {
+            let record = typed::<ErasedRecord>(bytes)?;
+            let erased = record.erased();
+            Ok(Draft::Erased(record.id, erased))
+        }
+        Some("mark") => {
+            let record = typed::<MarkRecord>(bytes)?;
+            if record.name.is_empty() || record.name.len() > MAX_NAME {
+                return Err("`name` must have 1 to 64 bytes".to_owned());
+            }
+            Ok(Draft::Mark(record.name, record.at.0))
+        }
         Some("user") => {
             let user = User::from(typed::<UserRecord>(bytes)?);
             let long = [Some(&user.name), user.email.as_ref(), user.picture.as_ref()];
@@ -223,11 +240,17 @@ fn record(bytes: &[u8]) -> Result<Draft, String> {
             Ok(Draft::User(UserDraft::Kept(user)))
         }
         Some("pet") => {
-            let pet = Pet::from(typed::<PetRecord>(bytes)?);
+            let record = typed::<PetRecord>(bytes)?;
+            let is_removed = record.is_removed;
+            let pet = Pet::from(record);
             if !pet.document.starts_with('{') || pet.document.len() > MAX_TEXT {
                 return Err("`document` is no object, or longer than 256 KiB".to_owned());
             }
-            Ok(Draft::Pet(PetDraft::Kept(pet)))
+            Ok(Draft::Pet(if is_removed {
+                PetDraft::Removed(pet)
+            } else {
+                PetDraft::Kept(pet)
+            }))
         }
         Some("chat") => Ok(Draft::Chat(Box::new(chat(typed(bytes)?)?))),
         Some("message") => Ok(Draft::Message(Box::new(message(typed(bytes)?)?))),
@@ -264,6 +287,7 @@ fn chat(record: ChatRecord) -> Result<ChatDraft, String> {
         last_message_at: record.last_message_time.0,
         order: i64::try_from(record.activity).unwrap_or(i64::MAX),
         progress: Progress::Receipts(record.receipts),
+        expired: record.expired.map(Expired::from).unwrap_or_default(),
     })
 }
 

@@ -1,25 +1,29 @@
 //! Random histories there and back, and rows in every shape that a file may have.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use proptest::prelude::*;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::*;
-use crate::chat::{Caller, Content, NewMessage, OpenChat, Options, Profile, Service};
+use crate::chat::{Caller, Content, NewMessage, OpenChat, Options, Profile, Service, TooOld};
 use crate::id::UserId;
 use crate::limits::Rate;
 use crate::model::Timestamp;
+use crate::pet_document;
 use crate::store::{self, Inspection, Reading, Store};
 
 const PEOPLE: [&str; 3] = ["asha", "rohan", "meera"];
+const PETS: [&str; 2] = ["beagle", "parrot"];
 
 /// One thing that somebody does, in one of the chats that there are by then.
 #[derive(Debug, Clone)]
-enum Act {
+pub(super) enum Act {
     Open {
         other: usize,
         is_general: bool,
+        pet: Option<usize>,
     },
     Send {
         chat: usize,
@@ -40,22 +44,63 @@ enum Act {
     Fetch {
         chat: usize,
     },
+    Host(Decree),
 }
 
 fn act() -> impl Strategy<Value = (usize, Act)> {
     let act = prop_oneof![
-        2 => (0..3_usize, any::<bool>()).prop_map(|(other, is_general)| Act::Open { other, is_general }),
+        2 => (0..3_usize, any::<bool>(), prop::option::of(0..2_usize))
+            .prop_map(|(other, is_general, pet)| Act::Open { other, is_general, pet }),
         8 => (any::<usize>(), "\\PC{1,40}", prop::option::of(any::<usize>()), any::<bool>())
             .prop_map(|(chat, text, parent, is_named)| Act::Send { chat, text, parent, is_named }),
         2 => any::<usize>().prop_map(|message| Act::Delete { message }),
         2 => (any::<usize>(), prop::option::of(any::<usize>())).prop_map(|(chat, message)| Act::Read { chat, message }),
         1 => any::<usize>().prop_map(|chat| Act::Block { chat }),
         1 => any::<usize>().prop_map(|chat| Act::Fetch { chat }),
+        3 => decree().prop_map(Act::Host),
     ];
     (0..3_usize, act)
 }
 
-fn options(dir: &Path) -> store::Options {
+/// What the host decides about a person or a pet.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Decree {
+    Erase,
+    Return,
+    Ban(bool),
+    RemovePet(usize),
+    PutPet(usize),
+    Expire,
+}
+
+fn decree() -> impl Strategy<Value = Decree> {
+    prop_oneof![
+        2 => Just(Decree::Erase),
+        1 => Just(Decree::Return),
+        2 => any::<bool>().prop_map(Decree::Ban),
+        2 => (0..2_usize).prop_map(Decree::RemovePet),
+        1 => (0..2_usize).prop_map(Decree::PutPet),
+        1 => Just(Decree::Expire),
+    ]
+}
+
+/// Asha's pet is asked about, and she answers.
+pub(super) fn speech(words: &str) -> Vec<(usize, Act)> {
+    let open = Act::Open {
+        other: 0,
+        is_general: false,
+        pet: Some(0),
+    };
+    let said = |text: &str| Act::Send {
+        chat: 0,
+        text: text.to_owned(),
+        parent: None,
+        is_named: true,
+    };
+    vec![(1, open), (0, said(words)), (1, said("and so?"))]
+}
+
+pub(super) fn options(dir: &Path) -> store::Options {
     store::Options {
         data_dir: dir.to_owned(),
         cache: 8 << 20,
@@ -63,7 +108,7 @@ fn options(dir: &Path) -> store::Options {
     }
 }
 
-fn service(store: &Store) -> Service {
+pub(super) fn service(store: &Store) -> Service {
     let options = Options {
         require_known_users: false,
         mark_read_on_fetch: false,
@@ -79,7 +124,7 @@ fn service(store: &Store) -> Service {
 }
 
 /// Plays a history; what is refused, is refused. Answers the messages that were sent under a name, to be sent again.
-async fn play(dir: &Path, acts: &[(usize, Act)]) -> Vec<(UserId, NewMessage)> {
+pub(super) async fn play(dir: &Path, acts: &[(usize, Act)]) -> Vec<(UserId, NewMessage)> {
     let (store, writer) = Store::open(&options(dir)).unwrap();
     let service = service(&store);
     for name in PEOPLE {
@@ -92,20 +137,36 @@ async fn play(dir: &Path, acts: &[(usize, Act)]) -> Vec<(UserId, NewMessage)> {
         };
         service.admit(profile).await.unwrap();
     }
+    for (name, owner) in PETS.into_iter().zip(PEOPLE) {
+        put_pet(&service, name, owner).await;
+    }
+    let mut erased = BTreeSet::new();
     let (mut chats, mut messages, mut named) = (Vec::new(), Vec::new(), Vec::new());
     for (number, (user, act)) in acts.iter().enumerate() {
         let caller = Caller {
             user: PEOPLE[*user].parse().unwrap(),
             origin: None,
         };
+        if let Act::Host(decree) = act {
+            obey(&service, PEOPLE[*user], *decree, &mut erased).await;
+            named.retain(|(user, _): &(UserId, _)| !erased.contains(user));
+            continue;
+        }
+        if erased.contains(&caller.user) {
+            continue;
+        }
         let one = |index: usize| chats.get(index % chats.len().max(1)).copied();
         let message = |index: usize| messages.get(index % messages.len().max(1)).copied();
         match act.clone() {
-            Act::Open { other, is_general } => {
+            Act::Open {
+                other,
+                is_general,
+                pet,
+            } => {
                 let request = OpenChat {
                     participant: Some(PEOPLE[other].parse().unwrap()),
-                    pet: None,
-                    kind: is_general.then_some(crate::model::ChatKind::General),
+                    pet: pet.map(|pet| PETS[pet].parse().unwrap()),
+                    kind: (is_general && pet.is_none()).then_some(crate::model::ChatKind::General),
                 };
                 if let Ok((details, true)) = service.open_chat(&caller, request).await {
                     chats.push(details.chat.id);
@@ -149,6 +210,7 @@ async fn play(dir: &Path, acts: &[(usize, Act)]) -> Vec<(UserId, NewMessage)> {
                         .await;
                 }
             }
+            Act::Host(_) => {}
             Act::Block { chat } => {
                 if let Some(chat) = one(chat) {
                     let _ = service.toggle_block(&caller, chat).await;
@@ -166,12 +228,66 @@ async fn play(dir: &Path, acts: &[(usize, Act)]) -> Vec<(UserId, NewMessage)> {
     named
 }
 
-fn close(service: Service, store: Store, writer: store::WriterThread) {
+async fn put_pet(service: &Service, name: &str, owner: &str) {
+    let document = json!({"title": format!("{name} of {owner}"), "owner": owner, "age": 3});
+    let pet = pet_document::read(name.parse().unwrap(), document).unwrap();
+    service.put_pet(pet).await.unwrap();
+}
+
+/// The host has its way, with this person or with the pet of their number.
+pub(super) async fn obey(
+    service: &Service,
+    user: &str,
+    decree: Decree,
+    erased: &mut BTreeSet<UserId>,
+) {
+    let id: UserId = user.parse().unwrap();
+    match decree {
+        Decree::Erase => {
+            let begun = service.begin_erasure(id.clone(), pet_document::erased);
+            let mut erasure = begun.await.unwrap();
+            while erasure.step().await.unwrap().is_some() {}
+            erased.insert(id);
+        }
+        Decree::Return => {
+            let profile = Profile {
+                id: id.clone(),
+                name: Some(format!("{user} again")),
+                email: None,
+                picture: None,
+                said_at: None,
+            };
+            service.put_user(profile).await.unwrap();
+            erased.remove(&id);
+        }
+        Decree::Ban(banned) => {
+            let known = service.set_banned(id.clone(), banned).await;
+            assert_eq!(known.is_err(), erased.contains(&id));
+        }
+        Decree::RemovePet(pet) => {
+            let pet = PETS[pet].parse().unwrap();
+            let _ = service.remove_pet(pet, pet_document::removed).await;
+        }
+        Decree::PutPet(pet) => {
+            if !erased.contains(&id) {
+                put_pet(service, PETS[pet], user).await;
+            }
+        }
+        Decree::Expire => {
+            let now = Timestamp::now();
+            service.advance_retention_clock(now).await.unwrap();
+            let mut expiry = service.begin_expiry(TooOld::Content(now));
+            while expiry.step().await.unwrap().is_some() {}
+        }
+    }
+}
+
+pub(super) fn close(service: Service, store: Store, writer: store::WriterThread) {
     drop((service, store));
     writer.join();
 }
 
-fn inspection(dir: &Path) -> Inspection {
+pub(super) fn inspection(dir: &Path) -> Inspection {
     Inspection {
         data_dir: dir.to_owned(),
         media: None,
@@ -179,7 +295,7 @@ fn inspection(dir: &Path) -> Inspection {
     }
 }
 
-fn exported(dir: &Path, scope: Scope, format: Format) -> String {
+pub(super) fn exported(dir: &Path, scope: Scope, format: Format) -> String {
     let reading = Reading::open(&inspection(dir), |_, _| ()).unwrap();
     let request = Request {
         scope,
@@ -193,17 +309,30 @@ fn exported(dir: &Path, scope: Scope, format: Format) -> String {
     String::from_utf8(out).unwrap()
 }
 
-/// What a person sees of everything, newest chat first.
+/// What each person who is known sees of everything, newest chat first; then every row, but for the numbers that only order chats.
 fn seen(dir: &Path) -> Vec<Value> {
-    let people = PEOPLE.map(|name| Scope::User(name.parse().unwrap()));
-    let documents = people.map(|scope| exported(dir, scope, Format::Json));
-    documents
-        .iter()
-        .map(|document| serde_json::from_str(document).unwrap())
-        .collect()
+    let rows = exported(dir, Scope::All, Format::Ndjson);
+    let rows = rows.lines().map(|row| {
+        let mut row: Value = serde_json::from_str(row).unwrap();
+        row.as_object_mut().unwrap().remove("activity");
+        row
+    });
+    let rows: Vec<Value> = rows.collect();
+    let is_known = |name: &str| {
+        rows.iter()
+            .any(|row| row["type"] == "user" && row["_id"] == name)
+    };
+    let people = PEOPLE.into_iter().filter(|name| is_known(name));
+    let documents = people.map(|name| {
+        let scope = Scope::User(name.parse().unwrap());
+        serde_json::from_str(&exported(dir, scope, Format::Json)).unwrap()
+    });
+    let mut seen: Vec<Value> = documents.collect();
+    seen.extend(rows);
+    seen
 }
 
-fn request(paths: &[&Path], data: &Path) -> Import {
+pub(super) fn request(paths: &[&Path], data: &Path) -> Import {
     Import {
         paths: paths.iter().map(|path| (*path).to_owned()).collect(),
         kind: None,
@@ -259,7 +388,7 @@ proptest! {
     fn any_rows_are_judged_without_a_panic(
         rows in prop::collection::vec(prop_oneof![
             "\\PC{0,80}",
-            r#"\{"type":"(user|pet|chat|message|end)","_id":("[a-f0-9]{24}"|[0-9]{1,3}),"(chat|name|seq|owner)":("x"|1|null|\[\])\}"#,
+            r#"\{"type":"(erased|mark|user|pet|chat|message|end)","_id":("[a-f0-9]{24}"|[0-9]{1,3}),"(chat|name|seq|owner)":("x"|1|null|\[\])\}"#,
             r#"\{"_id":\{"\$oid":"[a-f0-9]{24}"\},"(participants|chat|sender|unreadCount|reactions)":(\[\{"\$oid":"a"\},\{"\$date":-1\}\]|"x"|\{\}|1e400)\}"#,
         ], 0..20),
         is_export in any::<bool>(),
@@ -280,7 +409,7 @@ proptest! {
 }
 
 /// The original's documents of two people, as lines.
-fn original(dir: &Path, chats: &str, messages: &str) -> Vec<std::path::PathBuf> {
+pub(super) fn original(dir: &Path, chats: &str, messages: &str) -> Vec<std::path::PathBuf> {
     let files = [("chats.json", chats), ("messages.json", messages)];
     files
         .map(|(name, content)| {

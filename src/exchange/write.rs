@@ -6,8 +6,9 @@ use std::collections::VecDeque;
 use serde_json::{Map, Value};
 
 use super::draft::{ChatDraft, FileDraft, MessageDraft, PetDraft, Progress, Reached, UserDraft};
+use crate::chat::DELETED;
 use crate::id::{MessageId, UserId};
-use crate::model::{Chat, Message, Pet, Upload, User};
+use crate::model::{Chat, Erased, Expired, Message, Pet, Timestamp, Upload, User};
 use crate::pet_document;
 use crate::store::{Error, Transaction};
 
@@ -17,6 +18,8 @@ pub(super) enum Fate {
     Added,
     Changed,
     Unchanged,
+    /// Of somebody who was erased, or a pet that was removed: not taken.
+    Gone,
 }
 
 impl Fate {
@@ -29,18 +32,49 @@ impl Fate {
     }
 }
 
-/// Adds a user, or lays what is new over what is known. What the host has said later than the file stays.
+/// Remembers that somebody was erased elsewhere. One who is known here has come back since, or was never to go: they stay.
+pub(super) fn put_erased(
+    tx: &mut Transaction<'_>,
+    id: &UserId,
+    erased: Erased,
+) -> Result<Fate, Error> {
+    if tx.user(id)?.is_some() {
+        return Ok(Fate::Gone);
+    }
+    if tx.erased(id)?.is_some() {
+        return Ok(Fate::Unchanged);
+    }
+    tx.put_erased(id, erased)?;
+    Ok(Fate::Added)
+}
+
+/// Remembers a moment, unless one is remembered under this name.
+pub(super) fn put_mark(tx: &mut Transaction<'_>, name: &str, at: Timestamp) -> Result<(), Error> {
+    match tx.mark(name)? {
+        Some(_) => Ok(()),
+        None => tx.put_mark(name, at),
+    }
+}
+
+/// Adds a user, or lays what is new over what is known. What the host has said later than the file stays, a ban stays as it is
+/// here, and nobody comes back who was erased.
 pub(super) fn put_user(tx: &mut Transaction<'_>, draft: UserDraft) -> Result<Fate, Error> {
     let (id, said_at) = match &draft {
         UserDraft::Told { profile, .. } => (&profile.id, profile.said_at),
         UserDraft::Kept(user) => (&user.id, user.told_at),
     };
+    if tx.erased(id)?.is_some() {
+        return Ok(Fate::Gone);
+    }
     let known = tx.user(id)?;
     if known.as_ref().is_some_and(|user| user.told_at > said_at) {
         return Ok(Fate::Unchanged);
     }
     let user = match draft {
-        UserDraft::Kept(user) => user,
+        UserDraft::Kept(user) => User {
+            banned: known.as_ref().map_or(user.banned, |known| known.banned),
+            ..user
+        },
         UserDraft::Told { profile, last_seen } => {
             let digest = known.as_ref().and_then(|user| user.claims_digest);
             let user = profile.applied_to(known.clone());
@@ -58,11 +92,28 @@ pub(super) fn put_user(tx: &mut Transaction<'_>, draft: UserDraft) -> Result<Fat
     Ok(fate)
 }
 
-/// Adds a pet, or lays its fields over those that are known.
+/// Adds a pet, or lays its fields over those that are known. One that was removed stays so, and one of somebody who was erased
+/// comes as what the erasure would have left of it.
 pub(super) fn put_pet(tx: &mut Transaction<'_>, draft: PetDraft) -> Result<Fate, Error> {
-    let (PetDraft::Told(given) | PetDraft::Kept(given)) = &draft;
+    let (PetDraft::Told(given) | PetDraft::Kept(given) | PetDraft::Removed(given)) = &draft;
     let known = tx.pet(&given.id)?;
+    let removed = tx.removed_pet(&given.id)?;
     let pet = match (draft, &known) {
+        (PetDraft::Removed(_), Some(_)) => return Ok(Fate::Unchanged),
+        (PetDraft::Removed(stub), None) => {
+            if removed.is_some() {
+                return Ok(Fate::Unchanged);
+            }
+            tx.remove_pet(&stub)?;
+            return Ok(Fate::Added);
+        }
+        (PetDraft::Told(_) | PetDraft::Kept(_), _) if removed.is_some() => return Ok(Fate::Gone),
+        (PetDraft::Told(given) | PetDraft::Kept(given), known) if is_of_erased(tx, &given)? => {
+            if known.is_none() {
+                tx.remove_pet(&pet_document::erased(&given.id))?;
+            }
+            return Ok(Fate::Gone);
+        }
         (PetDraft::Told(given), Some(known)) => merged(&given, known).unwrap_or(given),
         (PetDraft::Told(given) | PetDraft::Kept(given), _) => given,
     };
@@ -71,6 +122,13 @@ pub(super) fn put_pet(tx: &mut Transaction<'_>, draft: PetDraft) -> Result<Fate,
         tx.put_pet(&pet)?;
     }
     Ok(fate)
+}
+
+fn is_of_erased(tx: &Transaction<'_>, pet: &Pet) -> Result<bool, Error> {
+    match &pet.owner {
+        Some(owner) => Ok(tx.erased(owner)?.is_some()),
+        None => Ok(false),
+    }
 }
 
 fn merged(given: &Pet, known: &Pet) -> Option<Pet> {
@@ -85,6 +143,8 @@ pub(super) struct Chunk {
     pub(super) chat: ChatDraft,
     pub(super) messages: Vec<MessageDraft>,
     pub(super) marks: Vec<Mark>,
+    /// How far retention had come, and the message up to which it had.
+    pub(super) expired: Option<(Expired, MessageId)>,
 }
 
 /// How far one participant had come: everything up to the latest of these messages.
@@ -105,6 +165,8 @@ pub(super) struct Written {
     /// Stored already, and given the file that it lacked.
     pub(super) completed: u64,
     pub(super) stubs: u64,
+    /// Messages of people who were erased, without all that they carried.
+    pub(super) buried: u64,
     pub(super) lost_parents: u64,
     pub(super) lost_client_ids: u64,
     /// Its id belongs to a message of another chat.
@@ -146,6 +208,9 @@ impl Chunk {
             let mark = self.marks.iter().find(|mark| mark.user == *user);
             bring_up(tx, &chat, user, more, mark)?;
         }
+        if let Some((expired, last)) = self.expired {
+            note_expired(tx, &chat, expired, last)?;
+        }
         Ok(written)
     }
 
@@ -156,7 +221,10 @@ impl Chunk {
         }
         for user in &draft.participants {
             // An export has a line for everybody of whom anything is known.
-            if matches!(draft.progress, Progress::Counts(_)) && tx.user(user)?.is_none() {
+            if matches!(draft.progress, Progress::Counts(_))
+                && tx.user(user)?.is_none()
+                && tx.erased(user)?.is_none()
+            {
                 tx.put_user(&stub(user))?;
                 written.stubs += 1;
             }
@@ -199,6 +267,7 @@ fn insert(
     draft: MessageDraft,
     written: &mut Written,
 ) -> Result<Message, Error> {
+    let draft = without_erased(tx, draft, written)?;
     let parent = match draft.parent {
         Some(parent) => tx
             .find_message(parent)?
@@ -240,6 +309,55 @@ fn insert(
     show(tx, &message)?;
     tx.insert_message(&message)?;
     Ok(message)
+}
+
+/// Leaves of a message what the erasure of its sender would have left.
+fn without_erased(
+    tx: &Transaction<'_>,
+    mut draft: MessageDraft,
+    written: &mut Written,
+) -> Result<MessageDraft, Error> {
+    // In an export is what the other server had kept of reactions.
+    if draft.seq == 0 {
+        let mut kept = Vec::new();
+        for reaction in draft.reactions {
+            if tx.erased(&reaction.reactor)?.is_none() {
+                kept.push(reaction);
+            }
+        }
+        draft.reactions = kept;
+    }
+    if tx.erased(&draft.sender)?.is_none() {
+        return Ok(draft);
+    }
+    written.buried += 1;
+    if draft.deleted && draft.client_id.is_none() && draft.file.is_none() {
+        return Ok(draft);
+    }
+    Ok(MessageDraft {
+        content: DELETED.to_owned(),
+        file: None,
+        client_id: None,
+        deleted: true,
+        reactions: Vec::new(),
+        updated_at: tx.now(),
+        ..draft
+    })
+}
+
+/// Takes over how far retention had come, if the messages are numbered here as they were there.
+fn note_expired(
+    tx: &mut Transaction<'_>,
+    chat: &Chat,
+    expired: Expired,
+    last: MessageId,
+) -> Result<(), Error> {
+    let found = tx.message(chat.id, expired.content.max(expired.media))?;
+    let is_same = found.is_some_and(|found| found.id == last);
+    if is_same && tx.expired(chat.id)? == Expired::default() {
+        tx.put_expired(chat.id, expired)?;
+    }
+    Ok(())
 }
 
 /// Counts the message among those that show its file, which from now on is to be kept.
@@ -321,6 +439,9 @@ fn bring_up(
 /// Follows the messages of a chat as they go by and remembers how far each participant had come.
 pub(super) struct Marks {
     users: Vec<Following>,
+    expired: Expired,
+    /// The message up to which retention had come.
+    expired_to: Option<MessageId>,
 }
 
 struct Following {
@@ -364,6 +485,8 @@ impl Marks {
         });
         Self {
             users: users.collect(),
+            expired: chat.expired,
+            expired_to: None,
         }
     }
 
@@ -371,6 +494,13 @@ impl Marks {
         for one in &mut self.users {
             one.see(draft);
         }
+        if draft.seq > 0 && draft.seq == self.expired.content.max(self.expired.media) {
+            self.expired_to = Some(draft.id);
+        }
+    }
+
+    pub(super) fn expired(&self) -> Option<(Expired, MessageId)> {
+        self.expired_to.map(|last| (self.expired, last))
     }
 
     pub(super) fn finish(self) -> Vec<Mark> {

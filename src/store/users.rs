@@ -48,20 +48,44 @@ impl<S: Source> Tables<S> {
         self.record(Tree::Erased, id.as_str().as_bytes())
     }
 
+    /// Everybody who was erased, or is to be, in the order of their ids.
+    pub fn all_erased(&self) -> impl Iterator<Item = Result<(UserId, Erased), Error>> {
+        let rows = self.0.range(Tree::Erased, keys::texts("", None));
+        rows.map(|row| {
+            let (key, value) = row?;
+            let id = std::str::from_utf8(&key).ok();
+            let id = id.and_then(|id| id.parse().ok());
+            let id = id.ok_or_else(|| codec::unreadable(Tree::Erased, "no user".to_owned()))?;
+            Ok((id, codec::decode(Tree::Erased, &value)?))
+        })
+    }
+
     /// The users of whom there may be something left, though they are to be erased.
     pub fn unfinished_erasures(&self) -> Result<Vec<UserId>, Error> {
         let mut unfinished = Vec::new();
-        for row in self.0.range(Tree::Erased, keys::everything()) {
-            let (key, value) = row?;
-            let erased: Erased = codec::decode(Tree::Erased, &value)?;
+        for row in self.all_erased() {
+            let (id, erased) = row?;
             if !erased.finished {
-                let id = std::str::from_utf8(&key).ok();
-                let id = id.and_then(|id| id.parse().ok());
-                unfinished
-                    .push(id.ok_or_else(|| codec::unreadable(Tree::Erased, "no user".to_owned()))?);
+                unfinished.push(id);
             }
         }
         Ok(unfinished)
+    }
+
+    /// What is left of all pets that were removed, in the order of their ids.
+    pub fn removed_pets(&self) -> impl Iterator<Item = Result<Pet, Error>> {
+        self.records(Tree::RemovedPets, keys::texts("", None))
+    }
+
+    /// All moments that are remembered, by their names.
+    pub fn marks(&self) -> impl Iterator<Item = Result<(String, Timestamp), Error>> {
+        let rows = self.0.range(Tree::Marks, keys::texts("", None));
+        rows.map(|row| {
+            let (key, value) = row?;
+            let name = String::from_utf8(key.to_vec());
+            let name = name.map_err(|_| codec::unreadable(Tree::Marks, "no name".to_owned()))?;
+            Ok((name, codec::decode(Tree::Marks, &value)?))
+        })
     }
 
     /// A moment that was remembered under this name.
@@ -108,5 +132,10 @@ impl<S: Sink> Tables<S> {
     /// Remembers a moment.
     pub fn put_mark(&mut self, name: &str, at: Timestamp) -> Result<(), Error> {
         self.put(Tree::Marks, name.as_bytes(), &at)
+    }
+
+    /// Forgets a moment.
+    pub fn remove_mark(&mut self, name: &str) {
+        self.remove(Tree::Marks, name.as_bytes().to_vec());
     }
 }

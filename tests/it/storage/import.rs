@@ -61,7 +61,7 @@ fn a_mongodb_is_served_as_it_was() {
     let report = imported(&[&fixtures()], data.path(), &flags);
     assert_eq!(
         report["read"],
-        json!({"users": 3, "pets": 1, "chats": 4, "messages": 6})
+        json!({"erased": 0, "users": 3, "pets": 1, "chats": 4, "messages": 6})
     );
     assert_eq!(report["merged"], json!([[MERGED, ABOUT_A_PET]]));
     assert_eq!((&report["files"], &report["stubs"]), (&json!(1), &json!(1)));
