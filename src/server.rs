@@ -8,6 +8,7 @@ mod tasks;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -103,6 +104,12 @@ pub enum Error {
     /// The media directory is another's.
     #[error(transparent)]
     MediaOwner(#[from] OwnerError),
+    /// Nothing was ever said here, and yet there are files: the journal is gone, or the directory is another's.
+    #[error(
+        "the media directory {} holds files, and the data directory no message that shows them; put the data back from a backup, \
+         or move the files away to begin anew with nothing", .0.display()
+    )]
+    FilesWithoutMessages(PathBuf),
     /// What was to be removed before could not be.
     #[error("what was to be erased before the last stop cannot be: {0}; the log says why")]
     Disposal(chat::Error),
@@ -145,7 +152,7 @@ pub struct Server {
     background: Background,
     key_set: Option<Arc<KeySet>>,
     grace: Duration,
-    _media_owner: Option<Owner>,
+    _media_owner: Owner,
 }
 
 impl Server {
@@ -167,7 +174,7 @@ impl Server {
         let verifier = settings::verifier(config, secrets, key_set.clone())?;
         let (store, writer) = open_store(config).await?;
         let (chat, events) = Service::new(store.clone(), settings::rules(config));
-        let (media, owner) = open_media(config)?;
+        let (media, owner) = open_media(config, store.is_new().await?)?;
         let disposal = Disposal::new(chat.clone(), Arc::clone(&media));
         let namespace = settings::namespace(config);
         let delivery = Delivery::new(chat.clone(), &namespace);
@@ -414,16 +421,20 @@ fn listen(socket: TcpSocket) -> io::Result<(TcpListener, SocketAddr)> {
     Ok((socket.listen(BACKLOG)?, address))
 }
 
-/// Opens the media directory. One outside the data directory could be another's.
-fn open_media(config: &Serve) -> Result<(Arc<Media>, Option<Owner>), Error> {
+/// Opens the media directory, which no other server may use: each removes what none of its messages shows. For the same reason a
+/// store without a commit gets no directory with files: what was said in the messages that showed them is lost.
+fn open_media(config: &Serve, is_new: bool) -> Result<(Arc<Media>, Owner), Error> {
     let storage = &config.storage;
-    let (path, owner) = match &storage.media_path {
-        None => (storage.data_dir.join("media"), None),
-        Some(path) => (path.clone(), Some(Owner::take(path, &storage.data_dir)?)),
-    };
-    let media = Media::open(&path, settings::media(config)).map_err(|source| Error::Media {
+    let default = || storage.data_dir.join("media");
+    let path = storage.media_path.clone().unwrap_or_else(default);
+    let owner = Owner::take(&path, &storage.data_dir)?;
+    let refused = |source| Error::Media {
         path: path.display().to_string(),
         source,
-    })?;
+    };
+    let media = Media::open(&path, settings::media(config)).map_err(refused)?;
+    if is_new && !media.names().map_err(refused)?.is_empty() {
+        return Err(Error::FilesWithoutMessages(path));
+    }
     Ok((Arc::new(media), owner))
 }

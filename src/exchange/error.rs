@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::chat;
+use crate::media;
 use crate::store;
 
 /// Why an export or an import ended early.
@@ -15,6 +16,9 @@ pub enum Error {
     /// Stored rows that do not belong together.
     #[error("{0}")]
     Chat(#[from] chat::Error),
+    /// The directory for the files is another's.
+    #[error("{0}")]
+    MediaOwner(#[from] media::OwnerError),
     /// A file operation.
     #[error("{}: {source}", path.display())]
     File {

@@ -17,7 +17,7 @@ use super::sort::{Key, Sorted, Sorter};
 use super::source::{self, Kind, Reader, Source};
 use super::write::{self, Chunk, Fate, Marks, Written};
 use crate::id::ChatId;
-use crate::media::{self, Media};
+use crate::media::{self, Media, Owner};
 use crate::store::{self, Inspection, Reading, Store};
 
 /// Messages in one job, and bytes of them.
@@ -152,6 +152,8 @@ pub async fn import(
         cache: import.cache,
         queue: UNDER_WAY * 2,
     })?;
+    // Another server would take what is copied for nobody's.
+    let _owner = Owner::take(&import.media_dir, &import.data_dir)?;
     let mut writing = Writing {
         import,
         plan: &plan,

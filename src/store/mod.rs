@@ -262,6 +262,14 @@ impl Store {
         Ok(())
     }
 
+    /// Whether nothing was ever committed.
+    pub async fn is_new(&self) -> Result<bool, Error> {
+        let store = self.clone();
+        let written = tokio::task::spawn_blocking(move || store.written()).await;
+        let (commit, _) = written.map_err(|error| Error::Io(error.to_string()))??;
+        Ok(commit == 0)
+    }
+
     /// The last commit and where its frame ends: everything acknowledged before the call is before it. Blocks.
     pub fn written(&self) -> Result<(u64, Position), Error> {
         self.ask(Work::Reached)

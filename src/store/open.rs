@@ -47,8 +47,10 @@ pub(super) fn open(options: &Options, settings: &Settings) -> Result<Opened, Err
     fs::create_dir_all(&journal_dir).map_err(|error| refused(data_dir, &error))?;
     let lock = DirLock::acquire(data_dir).map_err(|error| Error::Open(error.to_string()))?;
     refuse_unfinished(data_dir)?;
-    schema::ensure(data_dir)?;
-    check_journal_is_there(data_dir)?;
+    let has_journal = check_journal_is_there(data_dir)?;
+    if has_journal {
+        schema::ensure(data_dir)?;
+    }
     let checkpoint = Checkpoint::load(data_dir);
     let (journal, recovered) = Journal::open(
         &journal_dir,
@@ -61,6 +63,10 @@ pub(super) fn open(options: &Options, settings: &Settings) -> Result<Opened, Err
             bytes = recovered.cut_bytes,
             "cut a torn, unacknowledged tail off the journal"
         );
+    }
+    if !has_journal {
+        // After the journal: a version without one is a loss, not a start that was cut off.
+        schema::ensure(data_dir)?;
     }
     let index =
         open_index(data_dir, settings, checkpoint, &journal).map_err(|error| match error {
@@ -93,22 +99,26 @@ pub fn refuse_unfinished(data_dir: &Path) -> Result<(), Error> {
     )))
 }
 
-/// An index without a journal is a loss that must not pass for a first start: the journal is always made first.
-fn check_journal_is_there(data_dir: &Path) -> Result<(), Error> {
+/// Whether there is a journal. An index or a version without one is a loss that must not pass for a first start: the journal is
+/// always made first.
+fn check_journal_is_there(data_dir: &Path) -> Result<bool, Error> {
     let has_entries = |dir: &Path| match fs::read_dir(dir) {
         Ok(mut entries) => Ok(entries.next().is_some()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(refused(data_dir, &error)),
     };
-    let (journal, indexes) = (journal_dir(data_dir), indexes_dir(data_dir));
-    if has_entries(&journal)? || !has_entries(&indexes)? {
-        return Ok(());
+    let journal = journal_dir(data_dir);
+    if has_entries(&journal)? {
+        return Ok(true);
+    }
+    if !has_entries(&indexes_dir(data_dir))? && !schema::is_there(data_dir) {
+        return Ok(false);
     }
     Err(Error::Open(format!(
-        "the journal in {} is missing, and everything that was said is in it; put it back from a backup, or remove {} to \
-         begin anew with nothing",
+        "the journal in {} is missing, and everything that was said is in it; put it back from a backup, or move all of {} away \
+         to begin anew with nothing",
         journal.display(),
-        indexes.display()
+        data_dir.display()
     )))
 }
 

@@ -26,6 +26,11 @@ pub(super) fn ensure(data_dir: &Path) -> Result<(), Error> {
     bring_up(data_dir, &MIGRATIONS)
 }
 
+/// Whether a server has ever been here.
+pub(super) fn is_there(data_dir: &Path) -> bool {
+    data_dir.join(FILE).exists()
+}
+
 /// The schema of a data directory; refused when this program does not know it. Changes nothing.
 pub fn of(data_dir: &Path) -> Result<u32, Error> {
     Ok(read(data_dir, CURRENT)?.unwrap_or(1))
