@@ -140,3 +140,29 @@ fn a_reader_beside_the_writer_misses_nothing_that_stays() {
         }
     });
 }
+
+/// A split that is cut off between its two halves leaves the second half in the old block too, and nothing that comes after touches
+/// that block. When the new block goes away, what the old one still has of it must not come back.
+#[test]
+fn rows_that_a_cut_off_split_left_behind_never_come_back() {
+    let blocks = blocks();
+    let key = |number: u8| vec![b'k', number];
+    let first: Changes = (0..30).map(|n| (key(n), Some(vec![n; 60]))).collect();
+    apply(&blocks, &first, usize::MAX).unwrap();
+    let late: Changes = [(vec![b'k', 25, 1], Some(vec![9; 400]))].into();
+    assert!(apply(&blocks, &late, 1).is_err(), "it needs two steps");
+    apply(&blocks, &late, usize::MAX).unwrap();
+    let everything_late: Changes = (10..30)
+        .map(|n| (key(n), None))
+        .chain([(vec![b'k', 25, 1], None)])
+        .collect();
+    // One by one, so that only the new block is ever looked at.
+    for (key, value) in everything_late.iter().rev() {
+        apply(&blocks, &[(key.clone(), value.clone())].into(), usize::MAX).unwrap();
+    }
+    let expected: Vec<_> = (0..10).map(|n| (key(n), vec![n; 60])).collect();
+    assert_eq!(all(&blocks, Bound::Unbounded), expected);
+    for number in 10..30 {
+        assert_eq!(blocks.get(&key(number)).unwrap(), None, "{number}");
+    }
+}
