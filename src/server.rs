@@ -28,7 +28,7 @@ use crate::auth::{KeyError, KeySet, SecretError};
 use crate::backend::{Backend, TrustError};
 use crate::backup::Online;
 use crate::chat::{self, Service};
-use crate::config::Serve;
+use crate::config::{Network, Serve};
 use crate::cors::Cors;
 use crate::disposal::Disposal;
 use crate::engineio::Engine;
@@ -198,7 +198,7 @@ impl Server {
             realtime,
         );
         let engine = Engine::new(settings::engine_config(config), sockets);
-        let gauged = engine.clone();
+        let connections = Arc::new(connections(network));
         background.add(disposal.clone().run(settings::disposal_policy(config)));
         let api = Api {
             chat: chat.clone(),
@@ -213,13 +213,7 @@ impl Server {
                 secret: signing,
                 max_ttl: config.admin.max_token_ttl,
             },
-            connections: Gauge(Box::new(move || {
-                let sessions = gauged.sessions();
-                Connected {
-                    polling: sessions.polling,
-                    websocket: sessions.websocket,
-                }
-            })),
+            connections: gauge(&engine, &connections),
             started: Instant::now(),
             uploads: Uploads::new(
                 config.storage.max_uploads,
@@ -231,11 +225,6 @@ impl Server {
             address: asked,
             source,
         })?;
-        let connections = Connections::new(
-            network.max_connections,
-            network.max_connections_per_address,
-            WRITE_TIMEOUT,
-        );
         let dispatch = Dispatch {
             api,
             connections,
@@ -272,7 +261,10 @@ impl Server {
     pub fn counter(&self) -> impl Fn() -> Option<Counts> + Send + Sync + 'static {
         // A reader must not keep the store open.
         let dispatch = Arc::downgrade(&self.dispatch);
-        move || dispatch.upgrade().map(|dispatch| dispatch.counts())
+        move || {
+            let dispatch = dispatch.upgrade()?;
+            Some(Counts::read(&dispatch.connections, &dispatch.engine))
+        }
     }
 
     /// The demo, if it was asked for.
@@ -312,6 +304,11 @@ impl Server {
         tracing::info!("stopped");
         outcome
     }
+}
+
+fn connections(network: &Network) -> Connections {
+    let (total, per_address) = (network.max_connections, network.max_connections_per_address);
+    Connections::new(total, per_address, WRITE_TIMEOUT)
 }
 
 async fn accept(listener: &TcpListener, dispatch: &Arc<Dispatch>, tracker: &TaskTracker) {
@@ -411,6 +408,19 @@ fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
     socket.set_nodelay(true)?;
     socket.bind(address)?;
     Ok(socket)
+}
+
+/// What the admin API tells of the layers below the chat.
+fn gauge(engine: &dispatch::Sockets, connections: &Arc<Connections>) -> Gauge {
+    let (engine, connections) = (engine.clone(), Arc::clone(connections));
+    Gauge(Box::new(move || {
+        let counts = Counts::read(&connections, &engine);
+        Connected {
+            polling: counts.sessions.polling,
+            websocket: counts.sessions.websocket,
+            counts: serde_json::json!(counts),
+        }
+    }))
 }
 
 /// The listener, and the address with the port that was picked.

@@ -21,7 +21,7 @@ pub use self::address::Address;
 pub use self::breaker::Tolerance;
 pub use self::client::TrustError;
 use self::client::{Client, Trouble};
-use self::source::{Outcome, Source, Terms, Urgency};
+use self::source::{Kept, Outcome, Source, Terms, Urgency};
 use crate::chat::{self, OpenChat, Profile, Service};
 use crate::id::{PetId, UserId};
 use crate::limits::{Limiter, Rate};
@@ -169,7 +169,8 @@ impl Backend {
         Ok(())
     }
 
-    /// Asks again, behind everybody's back, about those of `pets` that were last asked about too long ago.
+    /// Asks again, behind everybody's back, about those of `pets` that were last asked about too long ago. What is said of one that was
+    /// removed here is not kept.
     pub fn refresh_pets<'p>(&self, pets: impl Iterator<Item = &'p PetId>) {
         if let Some(source) = &self.pets {
             for pet in pets {
@@ -184,6 +185,10 @@ impl Backend {
         };
         if self.chat.pet(id.clone()).await.is_ok() {
             source.refresh(id, None, self.keep_pet(id));
+            return Ok(());
+        }
+        // Whatever the backend says: only the host brings a removed pet back. The chat says 404 by itself.
+        if self.chat.is_pet_removed(id.clone()).await == Ok(true) {
             return Ok(());
         }
         let outcome = if let Some(outcome) = source.recent(id) {
@@ -232,7 +237,7 @@ impl Backend {
         move |answer| {
             Box::pin(async move {
                 let profile = answer::profile(&id, answer).map_err(senseless)?;
-                keep_user(&chat, profile).await
+                keep_user(&chat, profile).await.map(|()| Kept::Yes)
             })
         }
     }
@@ -247,17 +252,19 @@ impl Backend {
                 }
                 let known = chat.pet(id.clone()).await;
                 if known.is_ok_and(|known| known == listing.pet) {
-                    return Ok(());
+                    return Ok(Kept::Yes);
                 }
-                let replace = |_: Option<&str>| Ok::<_, std::convert::Infallible>(listing.pet);
-                let kept = chat.upsert_pet(id, replace).await.map_err(not_stored)?;
-                kept.map_err(|never| match never {})
+                match chat.put_pet_unless_removed(listing.pet).await {
+                    Ok(()) => Ok(Kept::Yes),
+                    Err(chat::Error::PetNotFound) => Ok(Kept::No),
+                    Err(error) => Err(not_stored(error)),
+                }
             })
         }
     }
 }
 
-type Keeping = std::pin::Pin<Box<dyn Future<Output = Result<(), Trouble>> + Send>>;
+type Keeping = std::pin::Pin<Box<dyn Future<Output = Result<Kept, Trouble>> + Send>>;
 
 /// Stores what is new of a user, as an upsert of the host's.
 async fn keep_user(chat: &Service, profile: Profile) -> Result<(), Trouble> {

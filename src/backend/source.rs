@@ -47,6 +47,14 @@ pub(super) enum Outcome {
     Failed(Duration),
 }
 
+/// What was made of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kept {
+    Yes,
+    /// It was taken back here, and counts as missing.
+    No,
+}
+
 /// Whether the one who asks waits for a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Urgency {
@@ -118,7 +126,7 @@ impl<K: Hash + Eq + Clone + Display + Send + Sync + 'static> Source<K> {
         keep: impl FnOnce(Value) -> F + Send + 'static,
     ) -> Outcome
     where
-        F: Future<Output = Result<(), Trouble>> + Send,
+        F: Future<Output = Result<Kept, Trouble>> + Send,
     {
         let started = self.start(key, token, urgency, keep);
         let mut answer = match started {
@@ -137,7 +145,7 @@ impl<K: Hash + Eq + Clone + Display + Send + Sync + 'static> Source<K> {
         token: Option<String>,
         keep: impl FnOnce(Value) -> F + Send + 'static,
     ) where
-        F: Future<Output = Result<(), Trouble>> + Send,
+        F: Future<Output = Result<Kept, Trouble>> + Send,
     {
         let _ = self.start(key, token, Urgency::WhenFree, keep);
     }
@@ -150,7 +158,7 @@ impl<K: Hash + Eq + Clone + Display + Send + Sync + 'static> Source<K> {
         keep: impl FnOnce(Value) -> F + Send + 'static,
     ) -> Result<watch::Receiver<Option<Outcome>>, Outcome>
     where
-        F: Future<Output = Result<(), Trouble>> + Send,
+        F: Future<Output = Result<Kept, Trouble>> + Send,
     {
         let now = Instant::now();
         let mut state = self.state();
@@ -193,7 +201,7 @@ impl<K: Hash + Eq + Clone + Display + Send + Sync + 'static> Source<K> {
         keep: impl FnOnce(Value) -> F,
     ) -> Result<bool, Trouble>
     where
-        F: Future<Output = Result<(), Trouble>>,
+        F: Future<Output = Result<Kept, Trouble>>,
     {
         // An id that no address can hold names nothing.
         let Some(uri) = self.address.of(&key.to_string()) else {
@@ -206,7 +214,7 @@ impl<K: Hash + Eq + Clone + Display + Send + Sync + 'static> Source<K> {
         };
         let answer = timeout_at(deadline, self.client.get(uri, token.as_deref())).await;
         match answer.map_err(|_| Trouble::Slow)?? {
-            Answer::Found(value) => keep(value).await.map(|()| true),
+            Answer::Found(value) => Ok(keep(value).await? == Kept::Yes),
             Answer::Missing => Ok(false),
             // Who is refused with a good token is nobody whom the backend knows.
             Answer::Refused(status) if token.is_some() => {

@@ -249,6 +249,36 @@ impl Service {
             .await
     }
 
+    /// Creates or replaces a pet for what nobody has decided to say just now: one that was removed, or whose owner was erased, stays
+    /// away, which is [`Error::PetNotFound`].
+    pub async fn put_pet_unless_removed(&self, pet: Pet) -> Result<(), Error> {
+        let updates = Arc::clone(&self.updates);
+        self.store
+            .write(move |tx| {
+                let is_owner_erased = match &pet.owner {
+                    Some(owner) => tx.erased(owner)?.is_some(),
+                    None => false,
+                };
+                if is_owner_erased || tx.removed_pet(&pet.id)?.is_some() {
+                    return Err(Error::PetNotFound);
+                }
+                let known = tx.pet(&pet.id)?;
+                tx.put_pet(&pet)?;
+                if known.is_none_or(|known| known != pet) {
+                    tx.on_commit(move || updates.add(Subject::Pet(pet.id)));
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    /// Whether there was such a pet and the host, or the erasure of its owner, has taken it away.
+    pub async fn is_pet_removed(&self, id: PetId) -> Result<bool, Error> {
+        self.store
+            .read(move |tables| Ok(tables.removed_pet(&id)?.is_some()))
+            .await
+    }
+
     /// Removes a pet; its chats show `stub` of it from now on. Removing it again changes nothing.
     pub async fn remove_pet(
         &self,
@@ -269,7 +299,7 @@ impl Service {
             .await
     }
 
-    /// Creates or replaces a pet.
+    /// Creates or replaces a pet, also one that was removed.
     pub async fn put_pet(&self, pet: Pet) -> Result<(), Error> {
         self.store.write(move |tx| Ok(tx.put_pet(&pet)?)).await
     }

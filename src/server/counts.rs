@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 pub use super::connections::ConnectionCounts;
-use super::dispatch::Dispatch;
+use super::connections::Connections;
+use super::dispatch::Sockets;
 use crate::engineio;
 use crate::realtime;
 use crate::socketio::{Namespace, RecoveryCounts};
@@ -32,16 +33,16 @@ pub struct Counts {
     pub recovered_sockets: u64,
 }
 
-impl Dispatch {
+impl Counts {
     /// The counts of this moment.
-    pub(super) fn counts(&self) -> Counts {
-        let io = self.engine.handler().io();
+    pub(super) fn read(connections: &Connections, engine: &Sockets) -> Self {
+        let io = engine.handler().io();
         let namespace = io.namespace(realtime::NAMESPACE);
-        let closed = self.engine.close_counts();
-        Counts {
-            connections: self.connections.counts(),
-            sessions: self.engine.sessions(),
-            refused_sessions: self.engine.refused_count(),
+        let closed = engine.close_counts();
+        Self {
+            connections: connections.counts(),
+            sessions: engine.sessions(),
+            refused_sessions: engine.refused_count(),
             closed_sessions: closed
                 .map(|(reason, count)| (reason.as_str(), count))
                 .collect(),

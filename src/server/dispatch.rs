@@ -1,6 +1,7 @@
 //! One request: to whom it goes by its path, and what every answer carries.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -24,6 +25,9 @@ use crate::socketio::SocketIo;
 use crate::view;
 use crate::web::Demo;
 
+/// The protocol layer with the chat on it.
+pub(super) type Sockets = Engine<SocketIo<Realtime>>;
+
 /// Bytes of a request's head; past it 431.
 pub(super) const MAX_HEADER_BYTES: usize = 64 * 1024;
 
@@ -33,8 +37,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(Debug)]
 pub(super) struct Dispatch {
     pub(super) api: Api,
-    pub(super) connections: Connections,
-    pub(super) engine: Engine<SocketIo<Realtime>>,
+    pub(super) connections: Arc<Connections>,
+    pub(super) engine: Sockets,
     pub(super) cors: Cors,
     pub(super) demo: Option<Demo>,
     pub(super) chat: Service,

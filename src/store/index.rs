@@ -85,7 +85,7 @@ pub(super) struct Index {
     generation: u64,
     #[cfg(test)]
     faults: super::faults::OneIndex,
-    // Last: dropped when sled has let go of its files.
+    // Last: dropped when nobody else has a handle of sled's.
     files: Files,
 }
 
@@ -120,6 +120,7 @@ impl Index {
         let opened = catch_unwind(AssertUnwindSafe(open))
             .map_err(|_| Error::Index("it panicked while opening".to_owned()))?;
         let (db, trees) = opened?;
+        let last_handle = db.clone();
         Ok(Self {
             db,
             trees,
@@ -127,6 +128,7 @@ impl Index {
             #[cfg(test)]
             faults: settings.faults.one_index(),
             files: Files {
+                last_handle: Some(last_handle),
                 dir,
                 names_synced: AtomicBool::new(false),
                 superseded: AtomicBool::new(false),
@@ -255,6 +257,8 @@ impl Index {
 }
 
 struct Files {
+    /// sled syncs when its last handle goes, and panics where it cannot: that must not end the writer.
+    last_handle: Option<sled::Db>,
     dir: PathBuf,
     names_synced: AtomicBool,
     superseded: AtomicBool,
@@ -274,6 +278,10 @@ impl Files {
 
 impl Drop for Files {
     fn drop(&mut self) {
+        let last_handle = self.last_handle.take();
+        if catch_unwind(AssertUnwindSafe(|| drop(last_handle))).is_err() {
+            tracing::warn!("the index could not be closed; the next start replays what it lacks");
+        }
         if self.superseded.load(Ordering::Acquire)
             && let Err(error) = fs::remove_dir_all(&self.dir)
         {

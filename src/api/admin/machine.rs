@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hyper::{Request, Response, StatusCode};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::api::body::RequestBody;
 use crate::api::response::{Body, succeeded};
@@ -29,12 +29,14 @@ pub struct TokenMint {
 }
 
 /// Who is connected, by transport.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Connections {
     /// Sessions on long-polling.
     pub polling: usize,
     /// Sessions on a websocket.
     pub websocket: usize,
+    /// All that is counted below the chat: connections, sessions and why they ended, sockets, recovery.
+    pub counts: Value,
 }
 
 /// Reads how many are connected at the moment.
@@ -101,7 +103,11 @@ impl Api {
             online,
             storage,
         } = self.chat.statistics().await?;
-        let Connections { polling, websocket } = (self.connections.0)();
+        let Connections {
+            polling,
+            websocket,
+            counts,
+        } = (self.connections.0)();
         let data = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "uptimeSeconds": self.started.elapsed().as_secs(),
@@ -116,6 +122,7 @@ impl Api {
             "journalBaseBytes": journal_base_bytes,
             "indexBytes": index_bytes,
             "connections": { "polling": polling, "websocket": websocket },
+            "counts": counts,
             "storage": match storage {
                 StorageState::Ok => "ok",
                 StorageState::Refusing => "refusing",

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use jivchat::journal::{self, Base, Commit, Journal, Options, Position, Write};
+use jivchat::journal::{self, Base, Commit, Finished, Journal, Options, Position, Write};
 
 /// Up to seven commits, a base after one of them, then any number of changed bytes.
 pub(crate) fn journal_damage(script: &[u8]) {
@@ -49,7 +49,7 @@ fn write(path: &Path, commits: u64, base: u64) {
             base.push(write).expect("room");
             let finished = base.finish(number, journal.position());
             finished
-                .and_then(|base| base.remove_superseded())
+                .and_then(Finished::remove_superseded)
                 .expect("a base");
         }
     }

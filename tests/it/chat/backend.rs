@@ -492,7 +492,53 @@ async fn who_was_erased_is_not_brought_back() {
     let answer = asha.get("/api/chat/my-chats").await;
     answer.refused(401, "user_not_found");
     let buyer = server.stranger("buyer");
-    create(&buyer, "p2").await.refused(404, "user_not_found");
+    create(&buyer, "p2").await.refused(404, "pet_not_found");
+}
+
+#[tokio::test]
+async fn a_removed_pet_and_a_pet_of_the_erased_are_brought_back_by_the_host_alone() {
+    let key = "an-admin-key-for-the-tests-alone";
+    let (backend, server) = beside(&["--pull-ttl", "1", "--admin-key", key]).await;
+    let host = server.anonymous().with_token(key);
+    let mut stray = pet("stray", 5);
+    stray["data"]["userId"]["_id"] = json!("shelter");
+    backend.says("/api/pets/stray", Reply::Json(stray));
+    backend.says("/api/pets/p1", Reply::Json(pet("p1", 5)));
+    let buyer = bare(&server, "buyer");
+    create(&buyer, "stray").await.ok(201);
+    create(&buyer, "p1").await.ok(201);
+    host.delete("/api/admin/pets/stray").await.ok(200);
+    host.delete("/api/admin/users/seller").await.ok(200);
+
+    // Nobody asks the backend about them before a chat; the list of chats does, and keeps nothing of the answer.
+    let paths = ["/api/pets/stray", "/api/pets/p1"];
+    let asked = paths.map(|path| backend.times(path));
+    for id in ["stray", "p1"] {
+        let stranger = bare(&server, "stranger");
+        create(&stranger, id).await.refused(404, "pet_not_found");
+    }
+    assert_eq!(paths.map(|path| backend.times(path)), asked);
+    let looked_at_again = async {
+        // Twice more: the second time the first answer has been dealt with.
+        while (0..2).any(|one| backend.times(paths[one]) < asked[one] + 2) {
+            let chats = buyer.get("/api/chat/my-chats").await.ok(200);
+            for chat in chats["chats"].as_array().unwrap() {
+                assert_eq!(chat["petListing"]["isRemoved"], true, "{chat}");
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    within("the backend to be asked again", looked_at_again).await;
+    for id in ["stray", "p1"] {
+        let path = format!("/api/admin/pets/{id}");
+        host.get(&path).await.refused(404, "pet_not_found");
+        let put = host
+            .ask("PUT", &path)
+            .json(&json!({ "title": "Back", "owner": "shelter" }));
+        put.answer().await.ok(200);
+    }
+    let stranger = bare(&server, "stranger");
+    create(&stranger, "stray").await.ok(201);
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use super::media::PNG;
 use super::rest::{Rest, text};
 use super::server::{TestServer, token_for};
 use super::sockets::Client;
+use crate::support::png_with;
 
 const KEY: &str = "an-admin-key-for-the-tests-alone";
 
@@ -214,7 +215,7 @@ async fn after_a_compaction_no_byte_of_an_erased_user_is_on_disk() {
     let said =
         json!({ "content": "my address is 17 Xylophone Lane", "clientMessageId": "client-id-xyz" });
     user.post(&path, &said).await.ok(201);
-    let picture = [PNG, b"the bytes of a private picture"].concat();
+    let picture = png_with(PNG, b"the bytes of a private picture");
     user.uploads(&chat, "home.png", &picture).await.ok(201);
     house.asha.says(&chat, "what she says stays here").await;
     let traces: [&[u8]; 7] = [

@@ -248,6 +248,7 @@ async fn the_figures_are_those_of_what_is_there() {
     for (name, value) in expected.as_object().unwrap() {
         assert_eq!(&stats[name], value, "{name}: {stats}");
     }
+    assert_eq!(stats["counts"]["sessions"]["websocket"], 1, "{stats}");
     assert!(stats["journalBytes"].as_u64().unwrap() > 0);
     let compacted = host.post("/api/admin/compact", &json!({})).await;
     let compacted = compacted.says(200, "Compacted successfully");

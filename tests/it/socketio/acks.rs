@@ -55,7 +55,7 @@ async fn answers_may_carry_attachments_and_so_may_questions() {
     let asked = socket.emit_raw_with_ack("ask", &question, &sent, LONG);
     let (answer, ()) = tokio::join!(asked, async {
         ws.expect(&format!(r#"451-0["ask",{question}]"#)).await;
-        assert_eq!(ws.next_packet().await, Next::Binary(vec![1].into()));
+        assert_eq!(ws.next_packet().await, Next::Binary(vec![1]));
         let (first, second) = (placeholder(0), placeholder(1));
         ws.send(&format!("462-0[{second},7,{first}]")).await;
         ws.send_binary(b"a").await;

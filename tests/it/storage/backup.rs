@@ -16,11 +16,12 @@ use super::kill::{EAGER, filled, moment, until};
 use super::load::{Known, Load};
 use super::process::{Client, Server, command, refused, verify};
 use super::rounds;
+use crate::support::png_with;
 
 /// Enough of a picture to be taken for one.
 pub(super) const PICTURE: &[u8] =
     b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\0\0\0\0\x3a\x7e\x9b\x55\
-    \0\0\0\x0aIDAT\x78\x9c\x6b\x00\0\0\x82\0\x81\xdd\x43\x6a\xf4\0\0\0\0IEND\xae\x42\x60\x82";
+    \0\0\0\x09IDAT\x78\x9c\x6b\x00\0\0\x82\0\x81\xdd\x43\x6a\xf4\0\0\0\0IEND\xae\x42\x60\x82";
 
 pub(super) fn backup_command(data: &Path, to: &Path) -> Command {
     let mut backup = command(&["backup", "--json", "--data-dir"]);
@@ -98,7 +99,7 @@ impl Unrest {
 }
 
 fn unrest(client: &Client, chat: &str, number: u64) -> std::io::Result<()> {
-    let picture = [PICTURE, &number.to_be_bytes()].concat();
+    let picture = png_with(PICTURE, &number.to_be_bytes());
     let (status, sent) = client.upload(chat, &picture)?;
     assert_eq!(status, 201, "{sent}");
     if !number.is_multiple_of(4) {

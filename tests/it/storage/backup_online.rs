@@ -13,6 +13,7 @@ use super::kill::{EAGER, moment, until};
 use super::load::{Known, Load};
 use super::process::{Server, command, verify};
 use super::rounds;
+use crate::support::png_with;
 
 const KEY: &str = "the-key-of-the-storage-tests";
 const ADMIN: [&str; 2] = ["--admin-key", KEY];
@@ -90,7 +91,7 @@ fn a_slow_client_holds_nobody_up_and_nothing_for_ever() {
     let (_, opened) = meera.ask("POST", "/api/chat/create", Some(&body)).unwrap();
     let chat = opened["data"]["_id"].as_str().unwrap();
     // More than the buffers on the way take.
-    let large = [PICTURE, &vec![7; 12 << 20]].concat();
+    let large = png_with(PICTURE, &vec![7; 12 << 20]);
     let sent: Vec<_> = (0..3)
         .map(|_| meera.upload(chat, &large).unwrap().1["data"].clone())
         .collect();

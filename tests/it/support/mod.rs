@@ -26,3 +26,10 @@ pub(crate) async fn settled() {
         tokio::task::yield_now().await;
     }
 }
+
+/// A PNG with more bytes in it, in a chunk that is stored as it is: whatever stands behind the picture is not.
+pub(crate) fn png_with(png: &[u8], more: &[u8]) -> Vec<u8> {
+    let (head, picture) = png.split_at(33);
+    let length = u32::try_from(more.len()).unwrap().to_be_bytes();
+    [head, &length, b"sPLT", more, b"\0\0\0\0", picture].concat()
+}
