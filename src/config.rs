@@ -511,6 +511,9 @@ pub struct Import {
     /// Directory of the files that messages show: the original's `uploads/chat_media`, or what `export --media` copied
     #[arg(long, value_name = "DIR")]
     pub media: Option<PathBuf>,
+    /// Keep what cameras wrote into the original's files, as `serve --keep-exif` does; what `export --media` copied is never changed
+    #[arg(long)]
+    pub keep_exif: bool,
     /// Leave bad rows out; else one of them is enough to change nothing
     #[arg(long)]
     pub skip_bad: bool,

@@ -33,6 +33,7 @@ use crate::config::{Network, Serve};
 use crate::cors::Cors;
 use crate::disposal::Disposal;
 use crate::engineio::Engine;
+use crate::exchange;
 use crate::media::{Media, Owner, OwnerError};
 use crate::realtime::{Delivery, Realtime};
 use crate::socketio::{Io, SocketIo};
@@ -379,6 +380,18 @@ async fn serve_connection(dispatch: Arc<Dispatch>, stream: Counted<TcpStream>, p
     }
 }
 
+/// What was imported is sound, and not all that was to be: people would miss what they said.
+async fn warn_of_half_an_import(store: &Store) -> Result<(), store::Error> {
+    let mark = store.read(|tables| tables.mark(exchange::UNFINISHED)).await;
+    if let Some(since) = mark? {
+        tracing::warn!(
+            since = %since,
+            "an import into this data directory was cut off and a part of it is missing: stop, and run the same import again"
+        );
+    }
+    Ok(())
+}
+
 async fn open_store(config: &Serve) -> Result<(Store, WriterThread), Error> {
     let options = store::Options {
         data_dir: config.storage.data_dir.clone(),
@@ -386,7 +399,9 @@ async fn open_store(config: &Serve) -> Result<(Store, WriterThread), Error> {
         queue: WRITE_QUEUE,
     };
     let opening = tokio::task::spawn_blocking(move || Store::open(&options));
-    Ok(opening.await.map_err(|_| store::Error::Panicked)??)
+    let (store, writer) = opening.await.map_err(|_| store::Error::Panicked)??;
+    warn_of_half_an_import(&store).await?;
+    Ok((store, writer))
 }
 
 /// Takes the address and does not listen yet: whoever connects while the store is opening is refused, not kept waiting.

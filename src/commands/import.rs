@@ -21,6 +21,7 @@ pub fn import(arguments: &Import) -> Result<()> {
         }),
         pet_owner: arguments.pet_owner.clone(),
         media: arguments.media.clone(),
+        keep_metadata: arguments.keep_exif,
         skip_bad: arguments.skip_bad,
         dry_run: arguments.dry_run,
         data_dir: data.data_dir.clone(),

@@ -1,4 +1,5 @@
-//! The files of imported messages: those of the original taken as uploads are, those of an export under the names they have.
+//! The files of imported messages: those of the original taken as uploads are, without the places in
+//! them, those of an export under the names they have.
 //! A crash between a file and its message leaves nothing for good.
 
 use std::fs::{self, File};
@@ -108,8 +109,8 @@ impl Writing<'_> {
                 mime: stored.mime.to_owned(),
                 size: stored.size,
                 crc32: stored.crc32,
-                width: None,
-                height: None,
+                width: stored.shown_size.map(|(width, _)| width),
+                height: stored.shown_size.map(|(_, height)| height),
             }));
         }
         Ok(())
@@ -157,6 +158,13 @@ impl Writing<'_> {
             Ok(received) => Ok(Some(received)),
             Err(MediaError::Unsupported) => {
                 self.lost(&path, "it is no picture or video that is taken");
+                Ok(None)
+            }
+            Err(MediaError::Damaged(why)) => {
+                self.lost(
+                    &path,
+                    &format!("it is damaged, and nobody can tell whether it says where it was made ({why}); --keep-exif takes it as it is"),
+                );
                 Ok(None)
             }
             Err(error) => Err(self.unplaced(error)),

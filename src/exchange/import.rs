@@ -39,6 +39,8 @@ pub struct Import {
     pub pet_owner: String,
     /// Where the media files are.
     pub media: Option<PathBuf>,
+    /// Files of the original keep what tells where they were made.
+    pub keep_metadata: bool,
     /// Leave bad rows out instead of refusing everything.
     pub skip_bad: bool,
     /// Read and judge only.
@@ -153,11 +155,11 @@ pub async fn import(
         queue: UNDER_WAY * 2,
     })?;
     // Another server would take what is copied for nobody's.
-    let _owner = Owner::take(&import.media_dir, &import.data_dir)?;
+    let owner = Owner::take(&import.media_dir, &import.data_dir)?;
     let mut writing = Writing {
         import,
         plan: &plan,
-        media: Media::open(&import.media_dir, as_they_are())
+        media: Media::open(&import.media_dir, as_uploads(import.keep_metadata))
             .map_err(Error::file(&import.media_dir))?,
         store,
         imported: &mut imported,
@@ -166,15 +168,16 @@ pub async fn import(
         done: 0,
     };
     let outcome = writing.all(&sources, bytes, progress).await;
-    drop(writing);
+    drop((writing, owner));
     writer.join();
     outcome.map(|()| imported)
 }
 
-/// Files keep their bytes, so that the checksums of an export hold, and what another server took is not refused here.
-const fn as_they_are() -> media::Settings {
+/// Files of the original are taken as uploads are, which must not publish where somebody lives; but what another server took is not
+/// refused for its size. Those of an export do not come this way: they keep their bytes, so that checksums hold.
+const fn as_uploads(keep_metadata: bool) -> media::Settings {
     media::Settings {
-        keep_metadata: true,
+        keep_metadata,
         ..media::Settings::with_max_file_size(u64::MAX)
     }
 }
@@ -261,11 +264,24 @@ impl Writing<'_> {
         self.wait_until(0).await?;
         let stored = self.plan.chats.iter().filter(|chat| !chat.is_refused);
         self.imported.chats.unchanged = stored.count() as u64 - self.imported.chats.added;
+        self.store
+            .write(|tx| {
+                tx.remove_mark(UNFINISHED);
+                Ok::<_, store::Error>(())
+            })
+            .await?;
         self.checkpoint().await
     }
 
-    /// Writes what all others depend on: of whom nothing may come.
+    /// Writes what all others depend on: that this is not whole yet, and of whom nothing may come.
     async fn begin(&mut self) -> Result<(), Error> {
+        let now = crate::model::Timestamp::now();
+        let job = self
+            .store
+            .submit(move |tx| tx.put_mark(UNFINISHED, now))
+            .await?;
+        self.follow(Box::pin(async move { job.await.map(|()| Done::Mark) }))
+            .await?;
         let plan = self.plan;
         for (user, erased) in plan.erased.iter().cloned() {
             let job = self
@@ -275,7 +291,8 @@ impl Writing<'_> {
             self.follow(Box::pin(async move { job.await.map(Done::Erased) }))
                 .await?;
         }
-        for (name, at) in plan.marks.iter().cloned() {
+        let marks = plan.marks.iter().filter(|(name, _)| name != UNFINISHED);
+        for (name, at) in marks.cloned() {
             let job = self
                 .store
                 .submit(move |tx| write::put_mark(tx, &name, at))

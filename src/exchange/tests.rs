@@ -127,19 +127,7 @@ pub(super) fn service(store: &Store) -> Service {
 pub(super) async fn play(dir: &Path, acts: &[(usize, Act)]) -> Vec<(UserId, NewMessage)> {
     let (store, writer) = Store::open(&options(dir)).unwrap();
     let service = service(&store);
-    for name in PEOPLE {
-        let profile = Profile {
-            id: name.parse().unwrap(),
-            name: Some(format!("{name} <{name}>")),
-            email: Some(format!("{name}@example.com")),
-            picture: None,
-            said_at: Some(5),
-        };
-        service.admit(profile).await.unwrap();
-    }
-    for (name, owner) in PETS.into_iter().zip(PEOPLE) {
-        put_pet(&service, name, owner).await;
-    }
+    settle(&service).await;
     let mut erased = BTreeSet::new();
     let (mut chats, mut messages, mut named) = (Vec::new(), Vec::new(), Vec::new());
     for (number, (user, act)) in acts.iter().enumerate() {
@@ -226,6 +214,23 @@ pub(super) async fn play(dir: &Path, acts: &[(usize, Act)]) -> Vec<(UserId, NewM
     }
     close(service, store, writer);
     named
+}
+
+/// Everybody and their pets are there.
+async fn settle(service: &Service) {
+    for name in PEOPLE {
+        let profile = Profile {
+            id: name.parse().unwrap(),
+            name: Some(format!("{name} <{name}>")),
+            email: Some(format!("{name}@example.com")),
+            picture: None,
+            said_at: Some(5),
+        };
+        service.admit(profile).await.unwrap();
+    }
+    for (name, owner) in PETS.into_iter().zip(PEOPLE) {
+        put_pet(service, name, owner).await;
+    }
 }
 
 async fn put_pet(service: &Service, name: &str, owner: &str) {
@@ -338,6 +343,7 @@ pub(super) fn request(paths: &[&Path], data: &Path) -> Import {
         kind: None,
         pet_owner: "owner".to_owned(),
         media: None,
+        keep_metadata: false,
         skip_bad: false,
         dry_run: false,
         data_dir: data.to_owned(),

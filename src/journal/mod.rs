@@ -46,7 +46,7 @@ use self::disk::{Directory, Disk, JournalFile};
 pub use self::error::{Damage, Error, ReplayError};
 pub use self::frame::Defect;
 use self::layout::Layout;
-pub use self::lock::{DirLock, LockError};
+pub use self::lock::{DirLock, LockError, lock_read_only};
 pub use self::name::FileName;
 pub use self::scan::{Progress, Replayed};
 use self::writer::Writer;

@@ -62,7 +62,7 @@ pub use self::error::Error;
 use self::live::Live;
 pub use self::open::{UNFINISHED, refuse_unfinished};
 pub use self::progress::ProgressBar;
-pub use self::reading::{Reading, Stopped};
+pub use self::reading::{Reading, Stopped, elsewhere};
 pub use self::replica::Replica;
 pub use self::schema::{CURRENT as SCHEMA, of as schema_of};
 pub use self::tables::{Sink, Source, Tables};

@@ -1,33 +1,57 @@
 //! The tables of a stopped server, to read: its index brought level with the journal, or one built beside it that goes
-//! away again. The journal is not touched. Needs the directory for itself.
+//! away again. The journal is not touched. Needs the directory for itself. A backup, and a directory that may not be written,
+//! stay as they are: the index is built elsewhere.
 
+use std::io;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::checkpoint::Checkpoint;
 use super::error::Error;
 use super::index::{Index, Settings};
 use super::keys::Tree;
 use super::open;
+use super::schema;
 use super::tables::{Bytes, Row, Source, Tables};
 use super::verify::{self, Inspection, Scratch};
-use crate::journal::{self, DirLock};
+use crate::archive::MANIFEST;
+use crate::journal::{self, DirLock, LockError};
 
 /// A stopped server's data, while nobody else may use it.
 pub struct Reading {
     // In this order: the index lets go of its files, then they are removed, then others may come.
     index: Index,
     _scratch: Option<Scratch>,
-    _lock: DirLock,
+    _lock: Option<DirLock>,
 }
 
 impl Reading {
     /// Opens a data directory, which takes long where there is no index that can be used: `progress` hears how much of the
     /// journal has been read.
     pub fn open(inspection: &Inspection, progress: impl FnMut(u64, u64)) -> Result<Self, Error> {
+        Self::open_beside(inspection, &elsewhere()?, progress)
+    }
+
+    /// The same; what has to be built for a directory that must stay as it is, is built in `elsewhere`.
+    pub fn open_beside(
+        inspection: &Inspection,
+        elsewhere: &Path,
+        progress: impl FnMut(u64, u64),
+    ) -> Result<Self, Error> {
         let data_dir = &inspection.data_dir;
-        let lock = verify::lock(data_dir)?;
+        verify::has_journal(data_dir)?;
         let settings = Settings::new(inspection.cache);
+        let (lock, may_write) = hold(data_dir)?;
+        open::refuse_unfinished(data_dir)?;
+        schema::check(data_dir)?;
+        if !may_write {
+            let (index, scratch) = from_journal(data_dir, elsewhere, &settings, progress)?;
+            return Ok(Self {
+                index,
+                _scratch: Some(scratch),
+                _lock: lock,
+            });
+        }
         match in_use(data_dir, &settings) {
             Ok(Some(index)) => {
                 return Ok(Self {
@@ -41,7 +65,12 @@ impl Reading {
                 tracing::warn!(%error, "the index cannot be used; the journal is read instead");
             }
         }
-        let (index, scratch) = from_journal(data_dir, &settings, progress)?;
+        let (index, scratch) = from_journal(
+            data_dir,
+            &verify::scratch_dir(data_dir),
+            &settings,
+            progress,
+        )?;
         Ok(Self {
             index,
             _scratch: Some(scratch),
@@ -53,6 +82,38 @@ impl Reading {
     pub fn tables(&self) -> Tables<Stopped<'_>> {
         Tables(Stopped(&self.index))
     }
+}
+
+/// A directory of a name that nobody can guess, for temporary files, which `TMPDIR` moves.
+pub fn elsewhere() -> Result<PathBuf, Error> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| Error::Open(error.to_string()))?;
+    let name = format!("jivchat-reading-{:032x}", u128::from_be_bytes(bytes));
+    Ok(std::env::temp_dir().join(name))
+}
+
+/// Keeps others out, and tells whether the directory may be written.
+fn hold(data_dir: &Path) -> Result<(Option<DirLock>, bool), Error> {
+    // Nobody works in a backup, and nothing is to be left in it.
+    if data_dir.join(MANIFEST).is_file() {
+        return Ok((None, false));
+    }
+    let failed = |error: LockError| Error::Open(error.to_string());
+    match DirLock::acquire(data_dir) {
+        Ok(lock) => Ok((Some(lock), true)),
+        Err(LockError::Io { source, .. }) if is_read_only(&source) => {
+            let lock = journal::lock_read_only(data_dir).map_err(failed)?;
+            Ok((lock, false))
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn is_read_only(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+    )
 }
 
 impl std::fmt::Debug for Reading {
@@ -77,12 +138,12 @@ fn in_use(data_dir: &Path, settings: &Settings) -> Result<Option<Index>, Error> 
 
 fn from_journal(
     data_dir: &Path,
+    path: &Path,
     settings: &Settings,
     mut progress: impl FnMut(u64, u64),
 ) -> Result<(Index, Scratch), Error> {
-    let path = verify::scratch_dir(data_dir);
-    let scratch = Scratch::new(&path)?;
-    let index = Index::open(&path, 1, settings)?;
+    let scratch = Scratch::new(path)?;
+    let index = Index::open(path, 1, settings)?;
     open::replay_all(&index, data_dir, |at| progress(at.done, at.total))?;
     Ok((index, scratch))
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::check::{self, Findings};
@@ -190,16 +191,21 @@ pub fn stats(inspection: &Inspection) -> Result<Stats, Error> {
 
 /// The directory for ourselves; it must be one of ours, and of a version that we know.
 pub(super) fn lock(data_dir: &Path) -> Result<DirLock, Error> {
-    if !open::journal_dir(data_dir).is_dir() {
-        return Err(Error::Open(format!(
-            "{} is no data directory: it has no journal; name another with --data-dir",
-            data_dir.display()
-        )));
-    }
+    has_journal(data_dir)?;
     let lock = DirLock::acquire(data_dir).map_err(|error| Error::Open(error.to_string()))?;
     open::refuse_unfinished(data_dir)?;
     schema::check(data_dir)?;
     Ok(lock)
+}
+
+pub(super) fn has_journal(data_dir: &Path) -> Result<(), Error> {
+    if open::journal_dir(data_dir).is_dir() {
+        return Ok(());
+    }
+    Err(Error::Open(format!(
+        "{} is no data directory: it has no journal; name another with --data-dir",
+        data_dir.display()
+    )))
 }
 
 /// Where `verify` builds the rows anew; one that was killed leaves it to the next start.
@@ -214,7 +220,8 @@ impl Scratch {
     pub(super) fn new(path: &Path) -> Result<Self, Error> {
         let made = match fs::remove_dir_all(path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-            _ => fs::create_dir(path),
+            // All that anybody has said will be in it, wherever it is.
+            _ => fs::DirBuilder::new().mode(0o700).create(path),
         };
         made.map_err(|error| {
             Error::Open(format!(

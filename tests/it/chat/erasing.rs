@@ -267,6 +267,11 @@ async fn a_file_that_nobody_knows_goes_when_it_is_old_and_another_s_directory_is
     let directory = std::sync::Arc::new(tempfile::tempdir().unwrap());
     let shared = tempfile::tempdir().unwrap();
     let name = |digit: &str| format!("chat-1-{}.png", digit.repeat(32));
+    let flags = ["--media-path", shared.path().to_str().unwrap()];
+    let server = TestServer::start_in(directory.clone(), &flags).await;
+    // Not new any more.
+    User::new(&server, "asha").get("/api/chat/unread-count").await.ok(200);
+    server.stop().await;
     let (old, fresh) = (shared.path().join(name("a")), shared.path().join(name("b")));
     let notes = shared.path().join("notes.txt");
     for path in [&old, &fresh, &notes] {
@@ -281,7 +286,6 @@ async fn a_file_that_nobody_knows_goes_when_it_is_old_and_another_s_directory_is
             .set_modified(long_ago)
             .unwrap();
     }
-    let flags = ["--media-path", shared.path().to_str().unwrap()];
     let server = TestServer::start_in(directory.clone(), &flags).await;
     let gone = async {
         while old.exists() {
@@ -306,4 +310,35 @@ async fn a_file_that_nobody_knows_goes_when_it_is_old_and_another_s_directory_is
             .contains("the files of another data directory")
     );
     assert!(fresh.exists());
+}
+
+#[tokio::test]
+async fn what_lost_its_messages_is_refused_and_never_swept() {
+    let directory = std::sync::Arc::new(tempfile::tempdir().unwrap());
+    let media = directory.path().join("media");
+    let server = TestServer::start_in(directory.clone(), &[]).await;
+
+    let elsewhere = tempfile::tempdir().unwrap();
+    let refused = async |flags: &[&str]| {
+        let fixed = ["jivchat", "--port", "0", "--demo", "--data-dir"];
+        let cli = Cli::parse_from(fixed.iter().chain(flags));
+        Server::open(&cli.serve).await.unwrap_err().to_string()
+    };
+    let other = elsewhere.path().to_str().unwrap();
+    let why = refused(&[other, "--media-path", media.to_str().unwrap()]).await;
+    assert!(why.contains("in use by another server"), "{why}");
+    server.stop().await;
+
+    let file = media.join(format!("chat-1-{}.png", "a".repeat(32)));
+    std::fs::write(&file, PNG).unwrap();
+    std::fs::remove_dir_all(directory.path().join("journal")).unwrap();
+    std::fs::remove_dir_all(directory.path().join("db")).unwrap();
+    std::fs::remove_file(directory.path().join("checkpoint")).unwrap();
+    let mine = directory.path().to_str().unwrap();
+    let why = refused(&[mine]).await;
+    assert!(why.contains("the journal in"), "{why}");
+    std::fs::remove_file(directory.path().join("schema")).unwrap();
+    let why = refused(&[mine]).await;
+    assert!(why.contains("no message that shows them"), "{why}");
+    assert!(file.exists());
 }

@@ -1,11 +1,17 @@
 //! `export` of a real server's data, there and back: what a client sees of the copy is what it sees of the original.
 
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::backup::backup_command;
 use super::load::chat;
 use super::process::{Server, command, run_json, verify};
+use crate::support::photos;
 
 /// An export's lines, but for its time and the numbers that only order chats, which become places.
 pub(super) fn exported(data: &Path) -> Vec<Value> {
@@ -275,6 +281,124 @@ fn a_cut_off_or_changed_export_is_refused() {
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         assert!(!into.exists());
     }
+}
+
+/// Every path below a directory.
+fn paths(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(paths(&path));
+        }
+        found.push(path);
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn a_backup_is_exported_without_a_trace() {
+    let directory = tempfile::tempdir().unwrap();
+    let (data, backup) = (
+        directory.path().join("data"),
+        directory.path().join("backup"),
+    );
+    let server = Server::start(&data, &[]);
+    converse(&server);
+    server.terminate();
+    assert!(backup_command(&data, &backup).status().unwrap().success());
+    let before = paths(&backup);
+    assert_eq!(exported(&backup), exported(&data));
+    assert_eq!(paths(&backup), before);
+}
+
+/// As a user who may only read; root may everything, so root becomes nobody for it.
+#[test]
+fn a_directory_that_may_only_be_read_is_exported() {
+    let directory = tempfile::tempdir().unwrap();
+    let (data, temporary) = (directory.path().join("data"), directory.path().join("tmp"));
+    let server = Server::start(&data, &[]);
+    converse(&server);
+    server.terminate();
+    let expected = exported(&data);
+    let binary = directory.path().join("jivchat");
+    std::fs::copy(env!("CARGO_BIN_EXE_jivchat"), &binary).unwrap();
+    std::fs::create_dir(&temporary).unwrap();
+    let set_mode = |path: &Path, mode| {
+        std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    };
+    for path in paths(&data) {
+        set_mode(&path, if path.is_dir() { 0o555 } else { 0o444 });
+    }
+    set_mode(&data, 0o555);
+    set_mode(&temporary, 0o777);
+    set_mode(directory.path(), 0o755);
+    let before = paths(&data);
+    let mut export = Command::new(&binary);
+    export.args(["export", "--data-dir"]).arg(&data);
+    export.env("TMPDIR", &temporary);
+    let is_root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
+    if is_root {
+        export.uid(65_534).gid(65_534);
+    }
+    let output = export.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let lines = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(lines.lines().count(), expected.len());
+    assert_eq!(paths(&data), before);
+    assert_eq!(paths(&temporary), [] as [PathBuf; 0], "it goes away again");
+    for path in paths(&data).iter().rev().chain([&data]) {
+        set_mode(path, 0o755);
+    }
+}
+
+#[test]
+fn an_export_that_is_told_to_stop_leaves_nothing_and_one_that_was_killed_is_swept() {
+    let directory = tempfile::tempdir().unwrap();
+    let (data, out) = (directory.path().join("data"), directory.path().join("out"));
+    std::fs::create_dir(&out).unwrap();
+    let server = Server::start(&data, &[]);
+    let chat = converse(&server);
+    let picture = photos::picture(8, 8, image::ImageFormat::Png);
+    let (status, _) = server.client("rohan").upload(&chat, &picture).unwrap();
+    assert_eq!(status, 201);
+    server.terminate();
+    let media = data.join("media");
+    let entries = std::fs::read_dir(&media).unwrap();
+    let mut names = entries.map(|entry| entry.unwrap().path());
+    let file = names.find(|path| path.extension().is_some_and(|one| one == "png"));
+    let file = file.unwrap();
+    // Whoever opens it waits for somebody who writes.
+    std::fs::remove_file(&file).unwrap();
+    assert!(
+        Command::new("mkfifo")
+            .arg(&file)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let target = out.join("all.ndjson");
+    let files = directory.path().join("files");
+    let mut arguments = vec!["export", target.to_str().unwrap()];
+    arguments.extend(["--data-dir", data.to_str().unwrap()]);
+    let with_files = [&arguments[..], &["--media", files.to_str().unwrap()]].concat();
+    for (signal, code) in [("TERM", Some(143)), ("INT", Some(130)), ("KILL", None)] {
+        let mut export = command(&with_files).spawn().unwrap();
+        while paths(&out).is_empty() {
+            assert!(export.try_wait().unwrap().is_none());
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+        let id = export.id().to_string();
+        let sent = Command::new("kill").args(["-s", signal, &id]).status();
+        assert!(sent.unwrap().success());
+        assert_eq!(export.wait().unwrap().code(), code, "{signal}");
+        assert_eq!(paths(&out).len(), usize::from(signal == "KILL"), "{signal}");
+    }
+    let other = out.join("all.ndjson.mine.tmp");
+    std::fs::write(&other, "not an export's").unwrap();
+    assert!(command(&arguments).status().unwrap().success());
+    assert_eq!(paths(&out), [target, other]);
 }
 
 #[test]

@@ -2,15 +2,20 @@
 //! anything is written, cut off at any moment, and then served by the real routes.
 
 use std::fmt::Write as _;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
+use jivchat::exchange::UNFINISHED;
+use jivchat::model::Timestamp;
+use jivchat::store::{Inspection, Options, Reading, Store};
 use serde_json::{Value, json};
 
 use super::export::exported;
 use super::process::{Server, command, files_with, verify};
 use super::rounds;
+use crate::support::photos;
 
 const ASHA: &str = "64f0c0ffee00000000000001";
 const ROHAN: &str = "64f0c0ffee00000000000002";
@@ -20,6 +25,10 @@ const MERGED: &str = "677bc4a00000000000000003";
 
 /// Like a real one as far as anybody looks at it.
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00\xff\xd9";
+
+/// A part of this picture says that it is longer than it is, and the next cannot be found.
+const BROKEN: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\0\0\0\0\x3a\x7e\x9b\x55\
+    \0\0\0\x0aIDAT\x78\x9c\x6b\x00\0\0\x82\0\x81\xdd\x43\x6a\xf4\0\0\0\0IEND\xae\x42\x60\x82 and more";
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/storage/fixtures/original")
@@ -190,7 +199,7 @@ fn a_second_import_changes_nothing_and_a_third_brings_the_files() {
     for (what, count) in [("users", 3), ("pets", 1), ("chats", 3), ("messages", 6)] {
         assert_eq!(
             report[what],
-            json!({"added": 0, "changed": 0, "unchanged": count}),
+            json!({"added": 0, "changed": 0, "unchanged": count, "gone": 0}),
             "{what}"
         );
     }
@@ -201,7 +210,7 @@ fn a_second_import_changes_nothing_and_a_third_brings_the_files() {
         assert_eq!(report["files"], changed);
         assert_eq!(
             report["messages"],
-            json!({"added": 0, "changed": changed, "unchanged": 6 - changed})
+            json!({"added": 0, "changed": changed, "unchanged": 6 - changed, "gone": 0})
         );
         verify(data.path());
     }
@@ -258,6 +267,51 @@ fn files_go_along_there_and_back_and_a_missing_one_is_told() {
     let (code, report) = export(&all, &[]);
     assert_eq!((code, &report["missingFiles"]), (Some(1), &json!(1)));
     assert!(all.exists(), "what is there is exported all the same");
+}
+
+#[test]
+fn no_place_is_left_in_a_picture_and_it_counts_for_its_sender() {
+    let (data, media) = (tempfile::tempdir().unwrap(), media());
+    let picture = photos::jpeg(320, 240, 6);
+    assert!(photos::tells(&picture));
+    let name = "chat-1640995200-123456789.jpg";
+    std::fs::write(media.path().join(name), &picture).unwrap();
+    let flags = ["--media", media.path().to_str().unwrap()];
+    let report = imported(&[&fixtures()], data.path(), &flags);
+    assert_eq!(report["files"], 1, "{report:#}");
+    let secret = std::str::from_utf8(photos::SECRET).unwrap();
+    assert_eq!(files_with(data.path(), secret), [] as [PathBuf; 0]);
+    verify(data.path());
+    let lines = exported(data.path());
+    let file = lines.iter().find(|line| line["media"].is_object()).unwrap();
+    let sizes = (&file["media"]["width"], &file["media"]["height"]);
+    assert_eq!(sizes, (&json!(240), &json!(320)), "as it is shown");
+
+    let quota = file["media"]["size"].to_string();
+    let server = Server::start(data.path(), &["--media-quota", &quota]);
+    let sender = server.client(file["sender"].as_str().unwrap());
+    let (status, answer) = sender.upload(file["chat"].as_str().unwrap(), JPEG).unwrap();
+    assert_eq!(
+        (status, &answer["error"]),
+        (413, &json!("quota_exceeded")),
+        "{answer}"
+    );
+    server.terminate();
+
+    let kept = tempfile::tempdir().unwrap();
+    let flags = [flags[0], flags[1], "--keep-exif"];
+    imported(&[&fixtures()], kept.path(), &flags);
+    assert_eq!(files_with(kept.path(), secret).len(), 1);
+
+    std::fs::write(media.path().join(name), BROKEN).unwrap();
+    let torn = tempfile::tempdir().unwrap();
+    let report = imported(&[&fixtures()], torn.path(), &flags[..2]);
+    let told = report["told"][0].as_str().unwrap();
+    assert!(
+        told.contains(name) && told.contains("--keep-exif"),
+        "{told}"
+    );
+    verify(torn.path());
 }
 
 #[test]
@@ -350,7 +404,7 @@ fn what_is_no_collection_is_refused_in_one_line() {
     let file = directory.path().join("things.json");
     for (content, expected) in [
         ("{\"a\":1}\n", "--kind"),
-        ("{\"format\":\"jivchat-export\",\"version\":2}\n", "newer"),
+        ("{\"format\":\"jivchat-export\",\"version\":3}\n", "newer"),
         (
             "{\"format\":\"jivchat-document\",\"version\":1,\"chats\":[]}\n",
             "ndjson",
@@ -392,6 +446,58 @@ fn many(directory: &Path, chats: u32) -> u32 {
     chats * 300
 }
 
+/// How many messages there are, and whether more are known to be missing.
+fn half(data: &Path) -> (usize, bool) {
+    let inspection = Inspection {
+        data_dir: data.to_owned(),
+        media: None,
+        cache: 8 << 20,
+    };
+    let Ok(reading) = Reading::open(&inspection, |_, _| ()) else {
+        return (0, false);
+    };
+    let tables = reading.tables();
+    let chats = tables.chats_after(None);
+    let stored = chats.map(|chat| usize::try_from(chat.unwrap().last_seq).unwrap());
+    (stored.sum(), tables.mark(UNFINISHED).unwrap().is_some())
+}
+
+/// What a server says before it listens.
+fn says(data: &Path) -> String {
+    let mut server = command(&["--port", "0", "--data-dir", data.to_str().unwrap()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    let mut lines = BufReader::new(server.stderr.take().unwrap());
+    while !said.contains("listening on") && lines.read_line(&mut said).unwrap() > 0 {}
+    server.kill().unwrap();
+    server.wait().unwrap();
+    said
+}
+
+#[tokio::test]
+async fn a_server_says_that_an_import_was_cut_off_until_it_is_run_again() {
+    let data = tempfile::tempdir().unwrap();
+    let options = Options {
+        data_dir: data.path().to_owned(),
+        cache: 8 << 20,
+        queue: 8,
+    };
+    let (store, writer) = Store::open(&options).unwrap();
+    let now = Timestamp::now();
+    let marked = store.write(move |tx| tx.put_mark(UNFINISHED, now)).await;
+    marked.unwrap();
+    drop(store);
+    writer.join();
+    let said = says(data.path());
+    assert!(said.contains("run the same import again"), "{said}");
+    imported(&[&fixtures()], data.path(), &[]);
+    let said = says(data.path());
+    assert!(!said.contains("import"), "{said}");
+}
+
 #[test]
 fn an_import_that_was_killed_leaves_a_sound_store_and_the_next_one_completes_it() {
     let input = tempfile::tempdir().unwrap();
@@ -418,6 +524,8 @@ fn an_import_that_was_killed_leaves_a_sound_store_and_the_next_one_completes_it(
             }
             child.kill().unwrap();
             cut_off += u32::from(!child.wait().unwrap().success());
+            let (stored, is_marked) = half(data.path());
+            assert!(stored == 0 || stored == total as usize || is_marked);
             if data.path().join("schema").exists() {
                 verify(data.path());
             }
@@ -429,6 +537,7 @@ fn an_import_that_was_killed_leaves_a_sound_store_and_the_next_one_completes_it(
             u64::from(total)
         );
         assert_eq!(exported(data.path()), expected);
+        assert!(!half(data.path()).1);
         verify(data.path());
     }
     assert!(cut_off > 0, "every import was done before it was killed");
