@@ -102,7 +102,14 @@ impl Disposal {
         if removed.is_empty() {
             return stay;
         }
-        if let Err(error) = self.chat.files_removed(removed).await {
+        // Before it is forgotten that they are to go: a power cut could bring them back.
+        if let Err(error) = self.media.sync_removed().await {
+            tracing::warn!(
+                error = with_cause(&error),
+                "removed files may come back in a power cut; they are removed again"
+            );
+            stay.append(&mut removed);
+        } else if let Err(error) = self.chat.files_removed(removed).await {
             tracing::warn!(%error, "removed files were not forgotten");
         }
         stay

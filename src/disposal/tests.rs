@@ -131,3 +131,20 @@ async fn an_erasure_is_not_finished_while_a_file_stays() {
     house.disposal.erase_user(asha()).await.unwrap();
     house.put_asha().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_file_is_not_forgotten_before_its_removal_is_synced() {
+    let house = house();
+    let (name, path) = house.doomed().await;
+    fs::write(&path, "x").unwrap();
+    // A volume that is not there: no file is found, and nothing can be synced.
+    let elsewhere = house.media.with_file_name("elsewhere");
+    fs::rename(&house.media, &elsewhere).unwrap();
+    let stay = house.disposal.remove_files(vec![name.clone()]).await;
+    assert_eq!(stay, [name.clone()]);
+    assert_eq!(house.chat.doomed_files().await, Ok(vec![name]));
+    fs::rename(&elsewhere, &house.media).unwrap();
+    house.look().await;
+    assert!(!path.exists());
+    assert_eq!(house.chat.doomed_files().await, Ok(Vec::new()));
+}
