@@ -7,6 +7,7 @@ use hyper::StatusCode;
 use crate::access::Refusal;
 use crate::backend;
 use crate::chat;
+use crate::disposal::Unfinished;
 
 /// An answer that is not a success.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,6 +112,19 @@ impl From<chat::Error> for Failure {
         Self {
             retry_after,
             ..Self::new(status, error.code(), error.to_string())
+        }
+    }
+}
+
+impl From<Unfinished> for Failure {
+    fn from(unfinished: Unfinished) -> Self {
+        match unfinished {
+            Unfinished::Store(error) => error.into(),
+            // Somebody has to look after the directory first.
+            Unfinished::FilesStay(_) => Self {
+                retry_after: Some(60),
+                ..Self::unavailable(unfinished.to_string())
+            },
         }
     }
 }

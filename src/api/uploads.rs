@@ -109,8 +109,14 @@ impl Api {
             let Form { received, content } = form;
             let name = received.stored().name.clone();
             // Written down before the file has its name: a crash from here on leaves a file that the next start removes.
-            service.expect_file(name.clone()).await?;
-            let stored = received.place().await?;
+            disposal.expect_file(name.clone()).await?;
+            let stored = match received.place().await {
+                Ok(stored) => stored,
+                Err(error) => {
+                    disposal.file_has_arrived(&name);
+                    return Err(error.into());
+                }
+            };
             let sent = match attachment(stored, content) {
                 Ok(content) => {
                     let new = NewMessage {
@@ -124,9 +130,14 @@ impl Api {
                 Err(error) => Err(error),
             };
             match &sent {
-                // What became of the message is unknown: it may be there after a restart, and then it needs its file.
-                Ok(Sent { is_new: true, .. }) | Err(Error::Unavailable) => {}
-                Ok(_) | Err(_) => disposal.remove_files(vec![name]).await,
+                // What became of the message is unknown: it may be there after a restart, and then it needs its file. Until then the
+                // file is still one that is expected.
+                Err(Error::Unavailable) => {}
+                Ok(Sent { is_new: true, .. }) => disposal.file_has_arrived(&name),
+                Ok(_) | Err(_) => {
+                    disposal.file_has_arrived(&name);
+                    disposal.remove_files(vec![name]).await;
+                }
             }
             Ok::<_, Failure>(sent?)
         });

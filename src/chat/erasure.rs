@@ -1,5 +1,6 @@
 //! Erasing a user: their profile at once, then the content of all their messages, their files and their pets, a piece at a
-//! time, so that others go on meanwhile. A row says that it is under way; whoever finds it goes on, also after a crash.
+//! time, so that others go on meanwhile. A row says that it is under way; whoever finds it goes on, also after a crash. The files
+//! themselves are removed by the caller, who says when nothing of them is left.
 
 use std::sync::Arc;
 
@@ -54,8 +55,8 @@ enum Phase {
 
 impl Service {
     /// Begins to erase a user: from now on their tokens are refused, their sockets end and nobody sees their profile. To be
-    /// carried on with [`Erasure::step`] until that says it is done. Of a user who is erased already it does nothing. The
-    /// chats about their pets show `stub` from then on.
+    /// carried on with [`Erasure::step`] until that says it is done, and then with [`Erasure::finish`]. Of a user who is erased
+    /// already it does nothing. The chats about their pets show `stub` from then on.
     pub async fn begin_erasure(&self, user: UserId, stub: PetStub) -> Result<Erasure, Error> {
         let (id, events, updates) = (user.clone(), self.events.clone(), Arc::clone(&self.updates));
         let (was_known, chats) = self
@@ -107,7 +108,8 @@ impl Service {
 }
 
 impl Erasure {
-    /// Does a piece. Answers files that nothing shows any more and that the caller has to remove, or `None` when all is done.
+    /// Does a piece. Answers files that nothing shows any more and that the caller has to remove, or `None` when nothing is left in
+    /// the store.
     pub async fn step(&mut self) -> Result<Option<Vec<String>>, Error> {
         match self.phase {
             Phase::Messages => {
@@ -123,6 +125,30 @@ impl Erasure {
             }
             Phase::Done => Ok(None),
         }
+    }
+
+    /// Whether nothing is left in the store; from the beginning, of a user who is erased already.
+    pub fn is_done(&self) -> bool {
+        self.phase == Phase::Done
+    }
+
+    /// Nothing of the user is left, nor any of their files: from now on the erasure is not gone on with. To be called only then.
+    pub async fn finish(self) -> Result<ErasedCounts, Error> {
+        let user = self.user;
+        self.service
+            .store
+            .write(move |tx| {
+                if let Some(erased) = pending(tx, &user)? {
+                    let finished = Erased {
+                        finished: true,
+                        ..erased
+                    };
+                    tx.put_erased(&user, finished)?;
+                }
+                Ok::<_, Error>(())
+            })
+            .await?;
+        Ok(self.counts)
     }
 
     /// What has been taken away so far.
@@ -175,7 +201,7 @@ impl Erasure {
         Ok(buried.files)
     }
 
-    /// Looks at the next pets and removes those of the user; after the last one the erasure is finished.
+    /// Looks at the next pets and removes those of the user.
     async fn remove_some_pets(&mut self) -> Result<(), Error> {
         let (user, after) = (self.user.clone(), self.after_pet.clone());
         let looked_at = self.service.store.read(move |tables| {
@@ -188,12 +214,16 @@ impl Erasure {
             Ok::<_, Error>((own.map(|pet| pet.id).collect::<Vec<_>>(), last))
         });
         let (own, last) = looked_at.await?;
-        let (user, is_end) = (self.user.clone(), last.is_none());
+        if last.is_none() {
+            self.phase = Phase::Done;
+            return Ok(());
+        }
+        let user = self.user.clone();
         let (updates, stub) = (Arc::clone(&self.service.updates), self.stub);
         let removed = self.service.store.write(move |tx| {
-            let Some(mut erased) = pending(tx, &user)? else {
+            if pending(tx, &user)?.is_none() {
                 return Ok(None);
-            };
+            }
             let mut removed = 0;
             for id in own {
                 // The host may have given it to somebody else since.
@@ -207,16 +237,12 @@ impl Erasure {
                     removed += 1;
                 }
             }
-            if is_end {
-                erased.finished = true;
-                tx.put_erased(&user, erased)?;
-            }
             Ok::<_, Error>(Some(removed))
         });
         let removed = removed.await?;
         self.counts.pets += removed.unwrap_or_default();
         self.after_pet = last;
-        if is_end || removed.is_none() {
+        if removed.is_none() {
             self.phase = Phase::Done;
         }
         Ok(())

@@ -184,7 +184,7 @@ impl Service {
             .await
     }
 
-    /// Files that no message shows and that are still to be removed: a crash came between.
+    /// Files that no message shows: about to be placed, or still to be removed.
     pub async fn doomed_files(&self) -> Result<Vec<String>, Error> {
         self.store.read(|tables| Ok(tables.doomed_files()?)).await
     }

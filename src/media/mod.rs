@@ -160,7 +160,7 @@ impl Media {
         Upload::new(self.clone())
     }
 
-    /// Removes a file for good, with its thumbnails; one that is not there is no error.
+    /// Removes a file, with its thumbnails, for good once [`Media::sync_removed`] has been called; one that is not there is no error.
     pub async fn remove(&self, name: &str) -> Result<(), MediaError> {
         let path = self.path(name)?;
         let (media, name) = (self.clone(), name.to_owned());
@@ -174,6 +174,16 @@ impl Media {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
             _ => Ok(()),
         }
+    }
+
+    /// Sees to it that what was removed stays so in a power cut.
+    pub async fn sync_removed(&self) -> Result<(), MediaError> {
+        let media = self.clone();
+        let synced = tokio::task::spawn_blocking(move || {
+            media.sync_directory()?;
+            media.thumbnails.sync_directory()
+        });
+        Ok(synced.await.map_err(io::Error::other)??)
     }
 
     /// The names of the finished files that were last written at least `age` ago, in no order.

@@ -88,7 +88,7 @@ impl Api {
             if compacts {
                 chat.compact_anew().await?;
             }
-            Ok::<_, chat::Error>(erased)
+            Ok::<_, Failure>(erased)
         });
         let erased = erasing.await.map_err(|_| Failure::internal())??;
         let data = json!({

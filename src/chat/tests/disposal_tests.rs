@@ -14,7 +14,7 @@ pub(super) async fn erase(chat: &Service, user: &str) -> (ErasedCounts, Vec<Stri
     while let Some(more) = erasure.step().await.unwrap() {
         files.extend(more);
     }
-    (erasure.counts(), files)
+    (erasure.finish().await.unwrap(), files)
 }
 
 /// Looks through all chats; answers how many messages lost something, and the files to be removed.
@@ -179,6 +179,7 @@ async fn an_erasure_that_was_cut_off_is_gone_on_with_and_holds_up_a_return() {
     fixture.chat.put_user(profile("seller")).await.unwrap();
     fixture.send("seller", chat, "new").await.unwrap();
     while erasure.step().await.unwrap().is_some() {}
+    erasure.finish().await.unwrap();
     let page = fixture.page("buyer", chat).await;
     assert_eq!(page.last().unwrap().message.content, "new");
 }

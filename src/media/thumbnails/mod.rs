@@ -139,6 +139,15 @@ impl Thumbnails {
         Ok(())
     }
 
+    /// Sees to it that removed copies stay so in a power cut.
+    pub(super) fn sync_directory(&self) -> io::Result<()> {
+        match fs::File::open(&self.directory) {
+            // Made with the first copy.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            opened => opened?.sync_all(),
+        }
+    }
+
     /// What is known of a copy, and that it was wanted.
     fn look_up(&self, key: &Key) -> Option<Result<Kind, bool>> {
         let mut known = self.known();

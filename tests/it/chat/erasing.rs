@@ -263,6 +263,43 @@ async fn after_a_compaction_no_byte_of_an_erased_user_is_on_disk() {
 }
 
 #[tokio::test]
+async fn an_erasure_is_not_called_done_while_a_file_cannot_be_removed() {
+    let house = House::open().await;
+    house.rohan.uploads(&house.chat, "a.png", PNG).await.ok(201);
+    let names = house.server.media_files();
+    assert_eq!(names.len(), 1, "{names:?}");
+    // What no server may remove, whoever runs it.
+    let file = house.server.data_dir().join("media").join(&names[0]);
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    let user = "/api/admin/users/rohan";
+    let unfinished = async |host: &Rest| {
+        let answer = host.delete(user).await;
+        assert_eq!(answer.header("retry-after"), Some("60"));
+        let sentence = answer.refused(503, "unavailable");
+        assert!(sentence.contains("not finished"), "{sentence}");
+        let back = host.ask("PUT", user).json(&json!({ "name": "R" }));
+        back.answer().await.refused(503, "unavailable");
+    };
+    unfinished(&house.host).await;
+    // All the rest is gone, and stays so.
+    let messages = house.asha.messages(&house.chat).await;
+    assert_eq!(messages[0]["isDeleted"], true);
+    let refused = house.rohan.get("/api/chat/my-chats").await;
+    refused.refused(401, "user_not_found");
+
+    let directory = house.server.stop().await;
+    let server = TestServer::start_in(directory, &["--admin-key", KEY]).await;
+    let host = server.anonymous().with_token(KEY);
+    unfinished(&host).await;
+    std::fs::remove_dir(&file).unwrap();
+    let erased = host.delete(user).await;
+    erased.says(200, "User erased successfully");
+    let back = host.ask("PUT", user).json(&json!({ "name": "R" }));
+    back.answer().await.ok(200);
+}
+
+#[tokio::test]
 async fn a_file_that_nobody_knows_goes_when_it_is_old_and_another_s_directory_is_not_touched() {
     let directory = std::sync::Arc::new(tempfile::tempdir().unwrap());
     let shared = tempfile::tempdir().unwrap();
