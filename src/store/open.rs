@@ -227,12 +227,12 @@ pub(super) fn replay(
     mut progress: impl FnMut(Progress),
 ) -> Result<u64, Error> {
     let mut applier = Applier::new(index);
-    journal::replay_until(&journal_dir(data_dir), from, until, |commit, reached| {
+    let replayed = journal::replay_until(&journal_dir(data_dir), from, until, |commit, reached| {
         progress(reached);
         applier.push(commit)
     })
     .map_err(unreplayed)?;
-    applier.finish()
+    applier.finish(replayed.last_commit)
 }
 
 /// Applies the whole journal, for which no writer need vouch.
@@ -248,7 +248,7 @@ pub(super) fn replay_all(
     };
     let replayed = journal::replay(&journal_dir(data_dir), Position::START, visit);
     let replayed = replayed.map_err(unreplayed)?;
-    applier.finish()?;
+    applier.finish(replayed.last_commit)?;
     Ok(replayed)
 }
 
@@ -303,9 +303,12 @@ impl<'a> Applier<'a> {
         self.index.apply(pending.slices(), marker)
     }
 
-    fn finish(mut self) -> Result<u64, Error> {
-        // An index that has just been created needs its marker, even if there is nothing to put into it.
-        if self.commits > 0 || self.index.marker()?.is_none() {
+    /// The index has everything up to `last_commit`, and says so: also where it was just created and there is nothing to put into
+    /// it, or where a base without rows stands for the commits.
+    fn finish(mut self, last_commit: u64) -> Result<u64, Error> {
+        let marked = self.index.marker()?.map(|marker| marker.applied);
+        if self.commits > 0 || marked.is_none_or(|applied| applied < last_commit) {
+            self.last_commit = last_commit;
             self.apply()?;
         }
         Ok(self.commits)
