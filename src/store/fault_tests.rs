@@ -223,8 +223,11 @@ async fn an_index_on_a_full_disk_refuses_writes_loses_none_and_works_again_by_it
     let compaction = store.clone();
     let compaction = tokio::task::spawn_blocking(move || compaction.compact(|_, _| ())).await;
     assert!(matches!(compaction.unwrap(), Err(Error::Full)));
+    assert!(store.is_refusing());
+    assert_eq!(store.counts().unwrap().users, 3, "also those that wait");
     faults.free_the_disk();
     until_it_works(store).await;
+    assert!(!store.is_refusing());
     for id in ["before", "part", "other-part"] {
         assert!(has(store, id).await, "{id}");
     }
@@ -237,6 +240,51 @@ async fn an_index_on_a_full_disk_refuses_writes_loses_none_and_works_again_by_it
         assert!(has(&reopened.0, id).await, "{id}");
     }
     close(reopened);
+}
+
+#[tokio::test]
+async fn a_failure_that_is_met_again_and_again_does_not_put_off_the_repair() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = open(dir.path());
+    let store = &opened.0;
+    put(store, "before").await;
+    for attempt in 0.. {
+        let (why, rebuild) = (Error::Full, false);
+        if attempt == 0 || store.is_refusing() {
+            let failed = Work::IndexFailed { why, rebuild };
+            assert!(store.work.send(failed).await.is_ok());
+        }
+        match try_put(store, "after").await {
+            Ok(()) => break,
+            Err(Error::Full) if attempt < 200 => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            Err(error) => panic!("{error} in attempt {attempt}"),
+        }
+    }
+    assert!(has(store, "after").await && !store.is_refusing());
+    close(opened);
+}
+
+#[tokio::test]
+async fn a_full_journal_is_told_until_it_takes_something_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = open(dir.path());
+    let store = &opened.0;
+    put(store, "before").await;
+    assert!(!store.is_refusing());
+    let faults = store.shared.settings.faults.clone();
+    faults.fill_the_journal(true);
+    let refused = try_put(store, "refused").await;
+    assert!(matches!(refused, Err(Error::Full)), "{refused:?}");
+    assert!(store.is_refusing() && store.is_healthy());
+    assert_eq!(store.counts().unwrap().users, 1);
+    faults.fill_the_journal(false);
+    assert!(store.is_refusing(), "nobody has tried");
+    put(store, "after").await;
+    assert!(!store.is_refusing());
+    assert_eq!(store.counts().unwrap().users, 2);
+    close(opened);
 }
 
 #[tokio::test]

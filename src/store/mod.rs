@@ -102,6 +102,8 @@ struct Shared {
     checkpointed: AtomicU64,
     /// Writes are refused until the index works again.
     broken: AtomicBool,
+    /// The journal took nothing when it was last given something.
+    refused: AtomicBool,
     called_off: AtomicBool,
     failure: watch::Sender<Option<String>>,
     _lock: DirLock,
@@ -144,6 +146,7 @@ impl Store {
             maintenance: Mutex::new(()),
             checkpointed: AtomicU64::new(reached.0),
             broken: AtomicBool::new(false),
+            refused: AtomicBool::new(false),
             called_off: AtomicBool::new(false),
             failure: watch::Sender::new(None),
             _lock: opened.lock,
