@@ -267,6 +267,23 @@ async fn a_failure_that_is_met_again_and_again_does_not_put_off_the_repair() {
 }
 
 #[tokio::test]
+async fn a_panic_in_a_compaction_does_not_end_the_checkpoints() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = open(dir.path());
+    let shared = Arc::clone(&opened.0.shared);
+    let panicking = std::thread::spawn(move || {
+        let _held = shared.maintenance.lock().unwrap();
+        panic!("a bug in a compaction");
+    });
+    assert!(panicking.join().is_err());
+    put(&opened.0, "somebody").await;
+    checkpoint(&opened.0).await.unwrap();
+    let saved = super::checkpoint::Checkpoint::load(dir.path()).unwrap();
+    assert_eq!(saved.commit, opened.0.shared.live.reached().0);
+    close(opened);
+}
+
+#[tokio::test]
 async fn a_full_journal_is_told_until_it_takes_something_again() {
     let dir = tempfile::tempdir().unwrap();
     let opened = open(dir.path());

@@ -49,7 +49,7 @@ mod writer;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::thread;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -112,6 +112,16 @@ struct Shared {
 impl Shared {
     fn set_broken(&self, broken: bool) {
         self.broken.store(broken, Ordering::Release);
+    }
+
+    /// For who would rather come again than wait. A panic in one that held it has left nothing half done that its next holder
+    /// would rest on.
+    fn try_maintenance(&self) -> Option<MutexGuard<'_, ()>> {
+        match self.maintenance.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     fn fail(&self, why: &str) {
@@ -246,7 +256,7 @@ impl Store {
         if shared.live.reached().0 < due {
             return Ok(());
         }
-        let Ok(_alone) = shared.maintenance.try_lock() else {
+        let Some(_alone) = shared.try_maintenance() else {
             return Ok(());
         };
         self.save_checkpoint()

@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::{Arc, TryLockError};
+use std::sync::Arc;
 use std::thread;
 
 use super::Shared;
@@ -24,12 +24,8 @@ pub(super) fn repair(
     reached: (u64, Position),
 ) -> Result<(), Error> {
     // A checkpoint or a compaction holds the index; it will notice that it has failed.
-    let _alone = match shared.maintenance.try_lock() {
-        Ok(guard) => guard,
-        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-        Err(TryLockError::WouldBlock) => {
-            return Err(Error::Index("it is in use by a compaction".to_owned()));
-        }
+    let Some(_alone) = shared.try_maintenance() else {
+        return Err(Error::Index("it is in use by a compaction".to_owned()));
     };
     #[cfg(test)]
     shared.settings.faults.check()?;
