@@ -267,6 +267,31 @@ async fn a_failure_that_is_met_again_and_again_does_not_put_off_the_repair() {
 }
 
 #[tokio::test]
+async fn a_failed_index_that_somebody_holds_is_opened_anew_later_and_not_rebuilt() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = open(dir.path());
+    let store = &opened.0;
+    put(store, "before").await;
+    let held = store.shared.live.index().unwrap();
+    let generation = held.generation();
+    let reached = store.shared.live.reached();
+    let shared = Arc::clone(&store.shared);
+    let repairing = tokio::task::spawn_blocking(move || repair::repair(&shared, false, reached));
+    let refused = repairing.await.unwrap();
+    assert!(matches!(refused, Err(Error::Index(_))), "{refused:?}");
+    assert!(has(store, "before").await, "readers still have it");
+    drop(held);
+    let shared = Arc::clone(&store.shared);
+    let repairing = tokio::task::spawn_blocking(move || repair::repair(&shared, false, reached));
+    repairing.await.unwrap().unwrap();
+    assert_eq!(store.shared.live.index().unwrap().generation(), generation);
+    assert_eq!(store.shared.settings.faults.opened(), 2);
+    assert!(has(store, "before").await);
+    put(store, "after").await;
+    close(opened);
+}
+
+#[tokio::test]
 async fn a_panic_in_a_compaction_does_not_end_the_checkpoints() {
     let dir = tempfile::tempdir().unwrap();
     let opened = open(dir.path());

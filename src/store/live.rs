@@ -147,17 +147,24 @@ impl Live {
         self.change().put(index, reached)
     }
 
-    /// Hands the index to `reopen`, which closes it and opens it again, level with the journal. Readers wait.
+    /// Closes the index and has `reopen` open it again, level with the journal. Readers wait. Answers `false`, and nothing has
+    /// changed, while somebody has the index in hand: sled opens a directory again only after the last handle is gone.
     pub(super) fn reopen(
         &self,
         reached: Reached,
-        reopen: impl FnOnce(Option<Arc<Index>>) -> Result<Index, Error>,
-    ) -> Result<(), Error> {
+        reopen: impl FnOnce() -> Result<Index, Error>,
+    ) -> Result<bool, Error> {
         let _alone = self.draining.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.change();
-        let index = reopen(state.index.take())?;
+        if let Some(index) = state.index.take()
+            && let Err(held) = Arc::try_unwrap(index)
+        {
+            state.index = Some(held);
+            return Ok(false);
+        }
+        let index = reopen()?;
         state.put(index, reached);
-        Ok(())
+        Ok(true)
     }
 }
 
