@@ -34,7 +34,7 @@ pub(super) fn repair(
     let reopened = match checkpoint {
         Some(checkpoint) => shared
             .live
-            .reopen(reached, || reopen(shared, checkpoint, reached.1)),
+            .reopen(reached, || reopen(shared, checkpoint, reached)),
         None => Err(Error::Index("its files cannot be trusted".to_owned())),
     };
     match reopened {
@@ -59,10 +59,14 @@ fn rebuild_at(shared: &Shared, reached: (u64, Position)) -> Result<(), Error> {
 }
 
 /// sled's own threads may hold the files a moment longer than we do.
-fn reopen(shared: &Shared, checkpoint: Checkpoint, until: Position) -> Result<Index, Error> {
+fn reopen(
+    shared: &Shared,
+    checkpoint: Checkpoint,
+    reached: (u64, Position),
+) -> Result<Index, Error> {
     let mut attempts = 0;
     loop {
-        let opened = open::catch_up(&shared.data_dir, &shared.settings, checkpoint, until);
+        let opened = open::catch_up(&shared.data_dir, &shared.settings, checkpoint, reached);
         attempts += 1;
         if opened.is_ok() || attempts == ATTEMPTS {
             return opened;

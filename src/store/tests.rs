@@ -220,6 +220,40 @@ async fn a_commit_without_rows_leaves_the_index_level_with_its_checkpoint() {
 }
 
 #[tokio::test]
+async fn an_index_that_has_more_than_the_journal_is_built_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = open(dir.path());
+    put(&opened.0, "kept").await;
+    opened.0.checkpoint(1).unwrap();
+    put(&opened.0, "unsynced").await;
+    close(opened);
+    let inspection = Inspection {
+        data_dir: dir.path().to_owned(),
+        media: None,
+        cache: 8 << 20,
+    };
+    let told = || verify(&inspection, |_, _, _| ()).unwrap().findings.told;
+    // Puts the end of the journal into the index.
+    assert_eq!(told(), [] as [&str; 0]);
+    // The power goes, and the end of the journal with it.
+    let known = checkpoint::Checkpoint::load(dir.path()).unwrap().position;
+    let segment = dir
+        .path()
+        .join(format!("journal/{:016x}.log", known.segment));
+    let segment = fs::OpenOptions::new().write(true).open(segment).unwrap();
+    segment.set_len(known.offset).unwrap();
+    assert_eq!(told().len(), 1, "{:?}", told());
+    let reopened = open(dir.path());
+    assert!(has(&reopened.0, "kept").await && !has(&reopened.0, "unsynced").await);
+    put(&reopened.0, "another").await;
+    close(reopened);
+    assert_eq!(told(), [] as [&str; 0]);
+    let reopened = open(dir.path());
+    assert!(has(&reopened.0, "another").await && !has(&reopened.0, "unsynced").await);
+    close(reopened);
+}
+
+#[tokio::test]
 async fn an_index_built_from_a_base_without_rows_is_kept() {
     let dir = tempfile::tempdir().unwrap();
     let opened = open(dir.path());

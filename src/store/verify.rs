@@ -78,8 +78,9 @@ pub fn verify(
         });
     } else if let Some(checkpoint) = checkpoint {
         let mut compared = 0;
-        let reached = (checkpoint, replayed.end);
-        let outcome = compare(&truth, reached, data_dir, &settings, &mut findings, || {
+        let reached = (replayed.last_commit, replayed.end);
+        let used = (checkpoint, reached);
+        let outcome = compare(&truth, used, data_dir, &settings, &mut findings, || {
             compared += 1;
             progress(Step::Index, compared, rows);
         });
@@ -99,7 +100,7 @@ pub fn verify(
 /// Every row of the index in use is one of the journal's up to the checkpoint or later, and none is missing.
 fn compare(
     truth: &Index,
-    (checkpoint, end): (Checkpoint, Position),
+    (checkpoint, reached): (Checkpoint, (u64, Position)),
     data_dir: &Path,
     settings: &Settings,
     findings: &mut Findings,
@@ -109,7 +110,7 @@ fn compare(
     if !Index::path(&indexes, checkpoint.generation).exists() {
         return Ok(()); // The next start builds it anew and says so.
     }
-    let index = open::catch_up(data_dir, settings, checkpoint, end)?;
+    let index = open::catch_up(data_dir, settings, checkpoint, reached)?;
     for tree in Tree::ALL {
         let (mut expected, mut found) =
             (truth.rows_after(tree, None), index.rows_after(tree, None));
