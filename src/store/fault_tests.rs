@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use super::tests::{close, has, open, put, user};
 use super::*;
-use crate::journal::Position;
 
 async fn checkpoint(store: &Store) -> Result<(), Error> {
     let store = store.clone();
@@ -425,40 +424,6 @@ async fn a_failed_sync_ends_the_store_and_a_restart_keeps_what_was_acknowledged(
     let reopened = open(dir.path());
     assert!(has(&reopened.0, "kept").await && !has(&reopened.0, "lost").await);
     close(reopened);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_held_journal_is_not_compacted_and_has_everything() {
-    let dir = tempfile::tempdir().unwrap();
-    let opened = open(dir.path());
-    put(&opened.0, "first").await;
-    let store = opened.0.clone();
-    let (holds, held) = oneshot::channel();
-    let (release, released) = oneshot::channel::<()>();
-    let holding = tokio::task::spawn_blocking(move || {
-        let journal = store.hold_journal().unwrap();
-        holds.send(()).unwrap();
-        released.blocking_recv().unwrap();
-        let mut commits = 0;
-        let read =
-            crate::journal::replay_until(&journal.dir, Position::START, journal.end, |_, _| {
-                commits += 1;
-                Ok::<_, ()>(())
-            });
-        assert_eq!(read.unwrap().last_commit, journal.last_commit);
-        assert_eq!(commits, 1);
-    });
-    held.await.unwrap();
-    let compacting = tokio::spawn({
-        let store = opened.0.clone();
-        async move { compact(&store).await }
-    });
-    put(&opened.0, "second").await;
-    assert!(!compacting.is_finished());
-    release.send(()).unwrap();
-    holding.await.unwrap();
-    assert_eq!(compacting.await.unwrap().rows, 2);
-    close(opened);
 }
 
 /// The whole of a compaction, killed at each of its steps in turn, the index's part included.

@@ -56,7 +56,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use self::applier::Applier;
 pub use self::check::Findings;
-pub use self::compact::{Compacted, CompactionPolicy, HeldJournal};
+pub use self::compact::{Compacted, CompactionPolicy};
 pub use self::counts::Counts;
 pub use self::error::Error;
 use self::live::Live;

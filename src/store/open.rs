@@ -231,13 +231,13 @@ pub(super) fn replay(
     until: Position,
     mut progress: impl FnMut(Progress),
 ) -> Result<u64, Error> {
-    let mut applier = Applier::new(index);
+    let mut batch = Batch::new(index);
     let replayed = journal::replay_until(&journal_dir(data_dir), from, until, |commit, reached| {
         progress(reached);
-        applier.push(commit)
+        batch.push(commit)
     })
     .map_err(unreplayed)?;
-    applier.finish(replayed.last_commit)
+    batch.finish(replayed.last_commit)
 }
 
 /// Applies the whole journal, for which no writer need vouch.
@@ -246,14 +246,14 @@ pub(super) fn replay_all(
     data_dir: &Path,
     mut progress: impl FnMut(Progress),
 ) -> Result<Replayed, Error> {
-    let mut applier = Applier::new(index);
+    let mut batch = Batch::new(index);
     let visit = |commit, reached| {
         progress(reached);
-        applier.push(commit)
+        batch.push(commit)
     };
     let replayed = journal::replay(&journal_dir(data_dir), Position::START, visit);
     let replayed = replayed.map_err(unreplayed)?;
-    applier.finish(replayed.last_commit)?;
+    batch.finish(replayed.last_commit)?;
     Ok(replayed)
 }
 
@@ -265,14 +265,14 @@ pub(super) fn unreplayed(error: ReplayError<Error>) -> Error {
 }
 
 /// Collects the rows of many commits and applies each key once, in order.
-struct Applier<'a> {
+struct Batch<'a> {
     index: &'a Index,
     pending: Overlay,
     commits: u64,
     last_commit: u64,
 }
 
-impl<'a> Applier<'a> {
+impl<'a> Batch<'a> {
     fn new(index: &'a Index) -> Self {
         Self {
             index,
