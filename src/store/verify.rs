@@ -1,5 +1,5 @@
-//! `verify` and `stats`: what a data directory holds, and whether it may be trusted. Needs the directory for itself; changes
-//! nothing in the journal and leaves the index as it was.
+//! `verify` and `stats`: what a data directory holds, and whether it may be trusted. Needs the directory for itself. Changes nothing
+//! in the journal; `verify` brings the index in use level with it, as the next start would.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -203,7 +203,8 @@ pub(super) fn lock(data_dir: &Path) -> Result<DirLock, Error> {
     Ok(lock)
 }
 
-/// Where `verify` builds the rows anew; one that was killed leaves it to the next start.
+/// Where rows are built anew beside the index, or where there is none: by [`verify`], [`super::Reading`] and [`super::Replica`]. One
+/// that was killed leaves it to the next of them, or to the next start.
 pub(super) fn scratch_dir(data_dir: &Path) -> PathBuf {
     data_dir.join("verify.tmp")
 }

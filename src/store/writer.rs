@@ -1,4 +1,5 @@
-//! The one thread that changes the disk: jobs in, commit groups out.
+//! One thread appends to the journal and decides what is true: jobs in, commit groups out. The index and the base are made from it
+//! by others, and may be thrown away.
 //!
 //! It takes whatever is queued, runs the jobs in order (each sees the effect of those before it), appends all their
 //! changes to the journal as one group with one sync, shows them to readers, and only then answers. So the wait at
@@ -35,7 +36,8 @@ pub(super) enum Work {
     Job(Job),
     /// Begin a base at the next commit.
     BeginBase(oneshot::Sender<Result<BaseStart, Error>>),
-    /// Tell the last commit and where its frame ends; everything up to it is applied and nothing beyond.
+    /// Tell the last commit and where its frame ends: everything up to it is synced and shown to readers, and nothing beyond. The
+    /// index may be behind.
     Reached(oneshot::Sender<(u64, Position)>),
     /// Replace the index by one that has everything up to the position, and hand back the old one.
     Adopt {
@@ -197,7 +199,8 @@ impl Writer {
         let before = self.broken.as_ref();
         let rebuild = rebuild || before.is_some_and(|broken| broken.rebuild);
         // Who meets the failure again must not put off its repair.
-        let next_try = before.map_or_else(|| Instant::now() + REPAIR_EVERY, |broken| broken.next_try);
+        let next_try =
+            before.map_or_else(|| Instant::now() + REPAIR_EVERY, |broken| broken.next_try);
         self.broken = Some(Broken {
             why: match why {
                 Error::Full => Error::Full,
