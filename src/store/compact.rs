@@ -9,8 +9,8 @@
 //! 5. The older segments, bases and the old index are removed.
 
 use std::path::Path;
-use std::sync::atomic::Ordering;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Instant;
 

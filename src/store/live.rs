@@ -116,7 +116,12 @@ impl Live {
             Arc::make_mut(&mut state.leaving).absorb(waiting);
             state.left_at = state.reached;
             let index = state.index.clone().ok_or_else(unavailable)?;
-            (index, Arc::clone(&state.leaving), state.left_at, state.applied)
+            (
+                index,
+                Arc::clone(&state.leaving),
+                state.left_at,
+                state.applied,
+            )
         };
         let marker = Marker {
             generation: index.generation(),
