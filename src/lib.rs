@@ -21,8 +21,10 @@
 //!                 │
 //!        limits ◀─┤                                           how often one user may do a thing
 //!               store ─▶ journal                             typed tables ─▶ the log that is the truth (sled is its index)
-//!                 ▲         ▲
-//!              backup ─▶ archive                            one consistent state, taken and put back ─▶ its form on disk
+//!               ▲ │         ▲
+//!               │ └──▶ archive ─▶ media                      its form on disk, which an older schema is kept in too ─▶ its files
+//!               │       ▲
+//!              backup ──┘                                   one consistent state, taken and put back
 //! ```
 //!
 //! In reading order: [`id`] and [`model`] (the words), [`chat`] (the rules), [`store`] and [`journal`] (the disk), [`engineio`] and
@@ -49,13 +51,14 @@
 //! 2. Codecs (`packet`, `payload`, `frame`) are pure and never panic. *Guard: property tests on any bytes.*
 //! 3. Each rule is written once, in [`chat`]. *Guard: one scenario table runs through both edges and compares.*
 //! 4. Handlers never broadcast: what happened comes out as a [`chat::Event`]; only `realtime::delivery` emits it.
-//! 5. One thread changes the disk. Acknowledged ⇒ in the journal and synced; delivered ⇒ the same. The stored order, `seq`, is the
-//!    delivered order. *Guard: kill and damage tests.*
+//! 5. One thread appends to the journal and decides what is true; the index and the base are made from it by others, and may be
+//!    thrown away. Acknowledged ⇒ in the journal and synced; delivered ⇒ the same. The stored order, `seq`, is the delivered order. *Guard: kill and damage tests.*
 //! 6. Every queue is bounded; nobody waits for a slow reader; a full outbound queue ends its own session as a slow consumer.
 //!    *Guard: `.clippy.toml` bans unbounded channels.*
 //! 7. One task owns a session's life; when it returns the session has left the table and `on_close` has run, once.
 //! 8. No lock is held across an `.await` (*guard: clippy*); every lock is private to one file; no function takes two, but for
-//!    `socketio::recovery`: the numbers of events must grow in every queue, so it is held while one is queued.
+//!    `socketio::recovery`: the numbers of events must grow in every queue, so it is held while one is queued; and but for [`store`],
+//!    whose order is `maintenance`, `draining`, `state`.
 //! 9. No panic on a path a client can reach; a panic in one connection never ends another (`panic = "unwind"`).
 //! 10. A failed sync is fatal: log, exit non-zero; recovery on start.
 //! 11. JSON out is in [`view`]; JSON in is beside the route or event that reads it, and in [`input`] where both read the same; bytes on

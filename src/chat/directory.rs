@@ -155,10 +155,11 @@ impl Service {
         self.store
             .write(move |tx| {
                 let mut user = tx.user(&id)?.ok_or(Error::UserNotFound)?;
-                if user.banned != banned {
-                    user.banned = banned;
-                    tx.put_user(&user)?;
+                if user.banned == banned {
+                    return Ok(user);
                 }
+                user.banned = banned;
+                tx.put_user(&user)?;
                 if banned {
                     announce(tx, &events, Event::UserExpelled { user: id });
                 }

@@ -188,7 +188,10 @@ impl Erasure {
                 }
                 let recent = recent(&chat, &messages);
                 let buried = bury(tx, &chat, messages, Depth::Everything)?;
-                announce(tx, &events, told(&chat, &buried, recent));
+                // Another may have buried them since they were looked up.
+                if !buried.messages.is_empty() {
+                    announce(tx, &events, told(&chat, &buried, recent));
+                }
                 Ok::<_, Error>(Some(buried))
             })
             .await?;

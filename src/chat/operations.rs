@@ -38,7 +38,7 @@ pub struct Statistics {
 pub enum StorageState {
     /// It does.
     Ok,
-    /// Writes are refused until the disk has space or the index works again; reading goes on.
+    /// Writes are refused, or the last one was, until the disk has space or the index works again; reading goes on.
     Refusing,
     /// The process is about to end.
     Failed,
@@ -63,14 +63,15 @@ impl Service {
     /// Counts everything. One caller at a time; the others wait.
     pub async fn statistics(&self) -> Result<Statistics, Error> {
         let _alone = self.counting.lock().await;
-        let store = self.store.clone();
-        let counts = tokio::task::spawn_blocking(move || store.counts()).await;
-        let counts = counts.map_err(|_| Error::Unavailable)??;
+        // First, so that it is told as it was when somebody asked.
         let storage = match (self.store.is_healthy(), self.store.is_refusing()) {
             (true, false) => StorageState::Ok,
             (true, true) => StorageState::Refusing,
             (false, _) => StorageState::Failed,
         };
+        let store = self.store.clone();
+        let counts = tokio::task::spawn_blocking(move || store.counts()).await;
+        let counts = counts.map_err(|_| Error::Unavailable)??;
         Ok(Statistics {
             users: counts.users,
             pets: counts.pets,

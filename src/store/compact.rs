@@ -8,9 +8,9 @@
 //! 4. The fresh index catches up, the writer thread applies the last of it and swaps it in, and a checkpoint says so.
 //! 5. The older segments, bases and the old index are removed.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::sync::{MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
@@ -74,18 +74,6 @@ pub struct Compacted {
     pub index_before: u64,
     /// Bytes of the index after.
     pub index_after: u64,
-}
-
-/// A journal of which no file goes away: for a backup, or anybody else who replays it.
-#[derive(Debug)]
-pub struct HeldJournal<'a> {
-    _guard: MutexGuard<'a, ()>,
-    /// Its directory.
-    pub dir: PathBuf,
-    /// The last commit when it was taken hold of.
-    pub last_commit: u64,
-    /// Where that commit's frame ends: everything acknowledged before is whole up to here.
-    pub end: Position,
 }
 
 impl Store {
@@ -153,23 +141,6 @@ impl Store {
     /// How much there is of the journal.
     pub fn journal_sizes(&self) -> Result<Sizes, Error> {
         journal::sizes(&open::journal_dir(&self.shared.data_dir)).map_err(failure)
-    }
-
-    /// The journal as it is now, kept from being compacted until the value is dropped. Waits for a compaction that is under
-    /// way; blocks. Writers go on.
-    pub fn hold_journal(&self) -> Result<HeldJournal<'_>, Error> {
-        let guard = self
-            .shared
-            .maintenance
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let (last_commit, end) = self.ask(Work::Reached)?;
-        Ok(HeldJournal {
-            _guard: guard,
-            dir: open::journal_dir(&self.shared.data_dir),
-            last_commit,
-            end,
-        })
     }
 
     fn run_compaction(&self, pace: Pace, progress: impl FnMut(u64, u64)) -> Result<u64, Error> {

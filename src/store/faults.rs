@@ -17,6 +17,7 @@ pub(super) struct Faults(Arc<Shared>);
 struct Shared {
     full: AtomicBool,
     no_sync: AtomicBool,
+    journal_full: AtomicBool,
     opened: AtomicU64,
     images: Mutex<Option<Images>>,
     synced: Mutex<Option<PathBuf>>,
@@ -65,6 +66,15 @@ impl Faults {
 
     pub(super) fn journal_cannot_sync(&self) -> bool {
         self.0.no_sync.load(Ordering::SeqCst)
+    }
+
+    /// From now on the journal finds no room, or finds it again.
+    pub(super) fn fill_the_journal(&self, full: bool) {
+        self.0.journal_full.store(full, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_journal_full(&self) -> bool {
+        self.0.journal_full.load(Ordering::SeqCst)
     }
 
     /// How many indexes have been opened so far.

@@ -34,6 +34,8 @@ struct State {
     /// On their way into the index, with the last commit that is among them.
     leaving: Arc<Overlay>,
     left_at: Reached,
+    /// The last commit of which the index says that it has it.
+    applied: u64,
     /// The last commit that readers see.
     reached: Reached,
 }
@@ -43,7 +45,7 @@ impl State {
     fn put(&mut self, index: Index, reached: Reached) -> Option<Arc<Index>> {
         self.waiting = Overlay::default();
         self.leaving = Arc::default();
-        (self.left_at, self.reached) = (reached, reached);
+        (self.left_at, self.reached, self.applied) = (reached, reached, reached.0);
         self.index.replace(Arc::new(index))
     }
 }
@@ -66,6 +68,7 @@ impl Live {
                 waiting: Overlay::default(),
                 leaving: Arc::default(),
                 left_at: reached,
+                applied: reached.0,
                 reached,
             }),
             draining: Mutex::new(()),
@@ -106,20 +109,27 @@ impl Live {
     /// index fail, readers see the rows all the same.
     pub(super) fn drain(&self) -> Result<(Arc<Index>, Reached), Error> {
         let _alone = self.draining.lock().unwrap_or_else(PoisonError::into_inner);
-        let (index, leaving, left_at) = {
+        let (index, leaving, left_at, applied) = {
             let mut state = self.change();
             let waiting = std::mem::take(&mut state.waiting);
             // Still there from a draining that failed; nobody else holds it then.
             Arc::make_mut(&mut state.leaving).absorb(waiting);
             state.left_at = state.reached;
             let index = state.index.clone().ok_or_else(unavailable)?;
-            (index, Arc::clone(&state.leaving), state.left_at)
+            (
+                index,
+                Arc::clone(&state.leaving),
+                state.left_at,
+                state.applied,
+            )
         };
         let marker = Marker {
             generation: index.generation(),
             applied: left_at.0,
         };
-        let outcome = if leaving.is_empty() {
+        // A commit may have events and no rows: the index has to say all the same that it has come so far, or it would be behind
+        // the checkpoint that rests on this.
+        let outcome = if leaving.is_empty() && applied == left_at.0 {
             Ok(())
         } else {
             index.apply(leaving.slices(), marker)
@@ -133,6 +143,7 @@ impl Live {
         }
         outcome?;
         state.leaving = Arc::default();
+        state.applied = left_at.0;
         Ok((index, left_at))
     }
 
@@ -141,17 +152,24 @@ impl Live {
         self.change().put(index, reached)
     }
 
-    /// Hands the index to `reopen`, which closes it and opens it again, level with the journal. Readers wait.
+    /// Closes the index and has `reopen` open it again, level with the journal. Readers wait. Answers `false`, and nothing has
+    /// changed, while somebody has the index in hand: sled opens a directory again only after the last handle is gone.
     pub(super) fn reopen(
         &self,
         reached: Reached,
-        reopen: impl FnOnce(Option<Arc<Index>>) -> Result<Index, Error>,
-    ) -> Result<(), Error> {
+        reopen: impl FnOnce() -> Result<Index, Error>,
+    ) -> Result<bool, Error> {
         let _alone = self.draining.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.change();
-        let index = reopen(state.index.take())?;
+        if let Some(index) = state.index.take()
+            && let Err(held) = Arc::try_unwrap(index)
+        {
+            state.index = Some(held);
+            return Ok(false);
+        }
+        let index = reopen()?;
         state.put(index, reached);
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -49,14 +49,14 @@ mod writer;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::thread;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
 use self::applier::Applier;
 pub use self::check::Findings;
-pub use self::compact::{Compacted, CompactionPolicy, HeldJournal};
+pub use self::compact::{Compacted, CompactionPolicy};
 pub use self::counts::Counts;
 pub use self::error::Error;
 use self::live::Live;
@@ -102,6 +102,8 @@ struct Shared {
     checkpointed: AtomicU64,
     /// Writes are refused until the index works again.
     broken: AtomicBool,
+    /// The journal took nothing when it was last given something.
+    refused: AtomicBool,
     called_off: AtomicBool,
     failure: watch::Sender<Option<String>>,
     _lock: DirLock,
@@ -110,6 +112,16 @@ struct Shared {
 impl Shared {
     fn set_broken(&self, broken: bool) {
         self.broken.store(broken, Ordering::Release);
+    }
+
+    /// For who would rather come again than wait. A panic in one that held it has left nothing half done that its next holder
+    /// would rest on.
+    fn try_maintenance(&self) -> Option<MutexGuard<'_, ()>> {
+        match self.maintenance.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     fn fail(&self, why: &str) {
@@ -144,6 +156,7 @@ impl Store {
             maintenance: Mutex::new(()),
             checkpointed: AtomicU64::new(reached.0),
             broken: AtomicBool::new(false),
+            refused: AtomicBool::new(false),
             called_off: AtomicBool::new(false),
             failure: watch::Sender::new(None),
             _lock: opened.lock,
@@ -243,7 +256,7 @@ impl Store {
         if shared.live.reached().0 < due {
             return Ok(());
         }
-        let Ok(_alone) = shared.maintenance.try_lock() else {
+        let Some(_alone) = shared.try_maintenance() else {
             return Ok(());
         };
         self.save_checkpoint()

@@ -152,7 +152,7 @@ fn open_index(
 ) -> Result<Index, Error> {
     let reached = (journal.next_commit() - 1, journal.position());
     if let Some(checkpoint) = checkpoint {
-        match catch_up(data_dir, settings, checkpoint, reached.1) {
+        match catch_up(data_dir, settings, checkpoint, reached) {
             Ok(index) => {
                 index.sync()?;
                 save_checkpoint(&index, reached, data_dir)?;
@@ -192,12 +192,12 @@ pub(super) fn build(data_dir: &Path, settings: &Settings, until: Position) -> Re
     Ok(index)
 }
 
-/// The index of `checkpoint`, with all that the journal has after it.
+/// The index of `checkpoint`, with all that the journal has after it. The journal's last commit, `last`, ends at `until`.
 pub(super) fn catch_up(
     data_dir: &Path,
     settings: &Settings,
     checkpoint: Checkpoint,
-    until: Position,
+    (last, until): (u64, Position),
 ) -> Result<Index, Error> {
     let index = Index::open(&indexes_dir(data_dir), checkpoint.generation, settings)?;
     match index.marker()? {
@@ -206,6 +206,11 @@ pub(super) fn catch_up(
         }
         Some(Marker { applied, .. }) if applied < checkpoint.commit => {
             return Err(Error::Index("it is behind its checkpoint".to_owned()));
+        }
+        // `verify` and `export` bring the index of a killed server level with a tail that nobody synced; should the power then
+        // go, the rows may stay and the tail not. Other commits will bear those numbers.
+        Some(Marker { applied, .. }) if applied > last => {
+            return Err(Error::Index("it is ahead of the journal".to_owned()));
         }
         None => {
             return Err(Error::Index(
@@ -236,13 +241,13 @@ pub(super) fn replay(
     until: Position,
     mut progress: impl FnMut(Progress),
 ) -> Result<u64, Error> {
-    let mut applier = Applier::new(index);
-    journal::replay_until(&journal_dir(data_dir), from, until, |commit, reached| {
+    let mut batch = Batch::new(index);
+    let replayed = journal::replay_until(&journal_dir(data_dir), from, until, |commit, reached| {
         progress(reached);
-        applier.push(commit)
+        batch.push(commit)
     })
     .map_err(unreplayed)?;
-    applier.finish()
+    batch.finish(replayed.last_commit)
 }
 
 /// Applies the whole journal, for which no writer need vouch.
@@ -251,14 +256,14 @@ pub(super) fn replay_all(
     data_dir: &Path,
     mut progress: impl FnMut(Progress),
 ) -> Result<Replayed, Error> {
-    let mut applier = Applier::new(index);
+    let mut batch = Batch::new(index);
     let visit = |commit, reached| {
         progress(reached);
-        applier.push(commit)
+        batch.push(commit)
     };
     let replayed = journal::replay(&journal_dir(data_dir), Position::START, visit);
     let replayed = replayed.map_err(unreplayed)?;
-    applier.finish()?;
+    batch.finish(replayed.last_commit)?;
     Ok(replayed)
 }
 
@@ -270,14 +275,14 @@ pub(super) fn unreplayed(error: ReplayError<Error>) -> Error {
 }
 
 /// Collects the rows of many commits and applies each key once, in order.
-struct Applier<'a> {
+struct Batch<'a> {
     index: &'a Index,
     pending: Overlay,
     commits: u64,
     last_commit: u64,
 }
 
-impl<'a> Applier<'a> {
+impl<'a> Batch<'a> {
     fn new(index: &'a Index) -> Self {
         Self {
             index,
@@ -313,9 +318,12 @@ impl<'a> Applier<'a> {
         self.index.apply(pending.slices(), marker)
     }
 
-    fn finish(mut self) -> Result<u64, Error> {
-        // An index that has just been created needs its marker, even if there is nothing to put into it.
-        if self.commits > 0 || self.index.marker()?.is_none() {
+    /// The index has everything up to `last_commit`, and says so: also where it was just created and there is nothing to put into
+    /// it, or where a base without rows stands for the commits.
+    fn finish(mut self, last_commit: u64) -> Result<u64, Error> {
+        let marked = self.index.marker()?.map(|marker| marker.applied);
+        if self.commits > 0 || marked.is_none_or(|applied| applied < last_commit) {
+            self.last_commit = last_commit;
             self.apply()?;
         }
         Ok(self.commits)

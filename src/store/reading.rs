@@ -132,8 +132,9 @@ fn in_use(data_dir: &Path, settings: &Settings) -> Result<Option<Index>, Error> 
     }
     let journal = open::journal_dir(data_dir);
     let tail = journal::replay(&journal, checkpoint.position, |_, _| Ok::<_, Error>(()));
-    let end = tail.map_err(open::unreplayed)?.end;
-    open::catch_up(data_dir, settings, checkpoint, end).map(Some)
+    let tail = tail.map_err(open::unreplayed)?;
+    let reached = (tail.last_commit, tail.end);
+    open::catch_up(data_dir, settings, checkpoint, reached).map(Some)
 }
 
 fn from_journal(

@@ -1,5 +1,5 @@
-//! `verify` and `stats`: what a data directory holds, and whether it may be trusted. Needs the directory for itself; changes
-//! nothing in the journal and leaves the index as it was.
+//! `verify` and `stats`: what a data directory holds, and whether it may be trusted. Needs the directory for itself. Changes nothing
+//! in the journal; `verify` brings the index in use level with it, as the next start would.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -79,8 +79,9 @@ pub fn verify(
         });
     } else if let Some(checkpoint) = checkpoint {
         let mut compared = 0;
-        let reached = (checkpoint, replayed.end);
-        let outcome = compare(&truth, reached, data_dir, &settings, &mut findings, || {
+        let reached = (replayed.last_commit, replayed.end);
+        let used = (checkpoint, reached);
+        let outcome = compare(&truth, used, data_dir, &settings, &mut findings, || {
             compared += 1;
             progress(Step::Index, compared, rows);
         });
@@ -100,7 +101,7 @@ pub fn verify(
 /// Every row of the index in use is one of the journal's up to the checkpoint or later, and none is missing.
 fn compare(
     truth: &Index,
-    (checkpoint, end): (Checkpoint, Position),
+    (checkpoint, reached): (Checkpoint, (u64, Position)),
     data_dir: &Path,
     settings: &Settings,
     findings: &mut Findings,
@@ -110,7 +111,7 @@ fn compare(
     if !Index::path(&indexes, checkpoint.generation).exists() {
         return Ok(()); // The next start builds it anew and says so.
     }
-    let index = open::catch_up(data_dir, settings, checkpoint, end)?;
+    let index = open::catch_up(data_dir, settings, checkpoint, reached)?;
     for tree in Tree::ALL {
         let (mut expected, mut found) =
             (truth.rows_after(tree, None), index.rows_after(tree, None));
@@ -208,7 +209,8 @@ pub(super) fn has_journal(data_dir: &Path) -> Result<(), Error> {
     )))
 }
 
-/// Where `verify` builds the rows anew; one that was killed leaves it to the next start.
+/// Where rows are built anew beside the index, or where there is none: by [`verify`], [`super::Reading`] and [`super::Replica`]. One
+/// that was killed leaves it to the next of them, or to the next start.
 pub(super) fn scratch_dir(data_dir: &Path) -> PathBuf {
     data_dir.join("verify.tmp")
 }

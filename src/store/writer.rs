@@ -1,4 +1,5 @@
-//! The one thread that changes the disk: jobs in, commit groups out.
+//! One thread appends to the journal and decides what is true: jobs in, commit groups out. The index and the base are made from it
+//! by others, and may be thrown away.
 //!
 //! It takes whatever is queued, runs the jobs in order (each sees the effect of those before it), appends all their
 //! changes to the journal as one group with one sync, shows them to readers, and only then answers. So the wait at
@@ -7,6 +8,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
@@ -34,7 +36,8 @@ pub(super) enum Work {
     Job(Job),
     /// Begin a base at the next commit.
     BeginBase(oneshot::Sender<Result<BaseStart, Error>>),
-    /// Tell the last commit and where its frame ends; everything up to it is applied and nothing beyond.
+    /// Tell the last commit and where its frame ends: everything up to it is synced and shown to readers, and nothing beyond. The
+    /// index may be behind.
     Reached(oneshot::Sender<(u64, Position)>),
     /// Replace the index by one that has everything up to the position, and hand back the old one.
     Adopt {
@@ -193,14 +196,18 @@ impl Writer {
 
     fn break_index(&mut self, why: Error, rebuild: bool) {
         tracing::error!(%why, "the index has failed; writes are refused until it works again");
-        let rebuild = rebuild || self.broken.as_ref().is_some_and(|broken| broken.rebuild);
+        let before = self.broken.as_ref();
+        let rebuild = rebuild || before.is_some_and(|broken| broken.rebuild);
+        // Who meets the failure again must not put off its repair.
+        let next_try =
+            before.map_or_else(|| Instant::now() + REPAIR_EVERY, |broken| broken.next_try);
         self.broken = Some(Broken {
             why: match why {
                 Error::Full => Error::Full,
                 other => Error::Io(other.to_string()),
             },
             rebuild,
-            next_try: Instant::now() + REPAIR_EVERY,
+            next_try,
         });
         self.shared.set_broken(true);
     }
@@ -278,11 +285,7 @@ impl Writer {
         if let Some(broken) = &self.broken {
             return Err(broken.why.clone());
         }
-        #[cfg(test)]
-        if self.shared.settings.faults.journal_cannot_sync() {
-            self.journal.fail_syncs();
-        }
-        let position = self.journal.append(&group.commits).map_err(refusal)?;
+        let position = self.append(&group.commits)?;
         let changes = std::mem::take(&mut group.changes);
         let waiting = self.shared.live.commit(changes, (last.number, position));
         if let Err(error) = self.applier.see(waiting) {
@@ -291,6 +294,35 @@ impl Writer {
         }
         Ok(())
     }
+
+    fn append(&mut self, group: &[Commit]) -> Result<Position, Error> {
+        #[cfg(test)]
+        if self.shared.settings.faults.journal_cannot_sync() {
+            self.journal.fail_syncs();
+        }
+        #[cfg(not(test))]
+        let appended = self.journal.append(group);
+        #[cfg(test)]
+        let appended = if self.shared.settings.faults.is_journal_full() {
+            Err(full())
+        } else {
+            self.journal.append(group)
+        };
+        match &appended {
+            Ok(_) => self.shared.refused.store(false, Ordering::Release),
+            Err(journal::Error::Full(_) | journal::Error::Io { .. }) => {
+                self.shared.refused.store(true, Ordering::Release);
+            }
+            // It is the group that could not be taken, or the end.
+            Err(_) => {}
+        }
+        appended.map_err(refusal)
+    }
+}
+
+#[cfg(test)]
+fn full() -> journal::Error {
+    journal::Error::Full(std::io::ErrorKind::StorageFull.into())
 }
 
 fn refusal(error: journal::Error) -> Error {

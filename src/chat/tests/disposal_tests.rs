@@ -355,15 +355,15 @@ async fn a_removed_pet_stays_visible_in_its_chats_and_cannot_be_asked_about() {
 
 #[tokio::test]
 async fn a_ban_is_kept_and_lifted() {
-    let fixture = fixture().await;
-    assert!(
-        fixture
-            .chat
-            .set_banned(id("buyer"), true)
-            .await
-            .unwrap()
-            .banned
-    );
+    let mut fixture = fixture().await;
+    while fixture.events.try_recv().is_ok() {}
+    for is_news in [true, false] {
+        let banned = fixture.chat.set_banned(id("buyer"), true).await.unwrap();
+        assert!(banned.banned);
+        let told = fixture.events.try_recv().ok();
+        let expelled = matches!(told, Some(Event::UserExpelled { user }) if user == id("buyer"));
+        assert_eq!(expelled, is_news);
+    }
     assert_eq!(fixture.admit("buyer").await, Err(Error::CallerBanned));
     fixture.chat.put_user(profile("buyer")).await.unwrap();
     assert_eq!(fixture.admit("buyer").await, Err(Error::CallerBanned));

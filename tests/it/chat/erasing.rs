@@ -307,7 +307,12 @@ async fn a_file_that_nobody_knows_goes_when_it_is_old_and_another_s_directory_is
     let flags = ["--media-path", shared.path().to_str().unwrap()];
     let server = TestServer::start_in(directory.clone(), &flags).await;
     // Not new any more.
-    User::new(&server, "asha").get("/api/chat/unread-count").await.ok(200);
+    let asha = Rest::new(
+        server.address(),
+        "asha",
+        Some(token_for("asha", None, Duration::from_hours(1))),
+    );
+    asha.get("/api/chat/unread-count").await.ok(200);
     server.stop().await;
     let (old, fresh) = (shared.path().join(name("a")), shared.path().join(name("b")));
     let notes = shared.path().join("notes.txt");
