@@ -10,12 +10,13 @@ use serde::Serialize;
 
 use super::draft::{Draft, MessageDraft};
 use super::error::Error;
+use super::marks::Marks;
 use super::original::Notes;
 use super::plan::{Existing, Plan, Rowcount};
 use super::rows::Rows;
 use super::sort::{Key, Sorted, Sorter};
 use super::source::{self, Kind, Reader, Source};
-use super::write::{self, Chunk, Fate, Marks, Written};
+use super::write::{self, Chunk, Fate, Written};
 use crate::id::ChatId;
 use crate::media::{self, Media, Owner};
 use crate::store::{self, Inspection, Reading, Store};

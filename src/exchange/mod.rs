@@ -4,7 +4,7 @@
 //!
 //! - [`export()`], `record`: one JSON object a line, loss-free; `page`: for a person, as JSON, HTML or text
 //! - [`import()`]: first `plan` reads everything and refuses what is bad; then rows are written, messages in the order that `sort`
-//!   gives them, by the jobs of `write`, after their files, `arrivals`
+//!   gives them, by the jobs of `write`, after their files, `arrivals`, and `marks` brings read and delivered up to date
 //! - `rows`, `extended`, `original`: files to documents, `MongoDB`'s extended JSON to plain, and its documents to drafts
 
 mod arrivals;
@@ -16,6 +16,7 @@ mod export;
 mod extended;
 mod files;
 mod import;
+mod marks;
 mod original;
 mod page;
 mod plan;
