@@ -81,7 +81,11 @@ impl Access {
             AuthError::Expired => Refusal::Expired,
         })?;
         let told = match &self.backend {
-            Some(backend) => backend.user(&claims.user_id, token).await,
+            Some(backend) => {
+                // Who is not welcome is told so at once, and their token goes nowhere.
+                self.chat.check_welcome(&claims.user_id).await?;
+                backend.user(&claims.user_id, token).await
+            }
             None => Ok(Word::None),
         };
         let expires_at = claims.expires_at;
@@ -97,6 +101,7 @@ impl Access {
             expires_at: expires_at.map(|end| end.saturating_add(self.verifier.leeway())),
         })
     }
+
     /// What the token says of its user, unless the backend has said it.
     fn profile(&self, claims: Claims, told: Result<Word, u64>) -> Profile {
         let is_told = told == Ok(Word::Given);

@@ -157,7 +157,7 @@ impl Tokens {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Admin")]
 pub struct Admin {
-    /// Key of the admin API, 16 bytes or more; without one there is no admin API. Prefer the file: flags are visible to other users
+    /// Key of the admin API, best 16 random bytes or more: a shorter one is warned about; without one there is no admin API. Prefer the file: flags are visible to other users
     #[arg(long, env = "ADMIN_KEY", hide_env_values = true, value_name = "KEY")]
     pub admin_key: Option<String>,
     /// File that holds the key of the admin API

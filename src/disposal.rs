@@ -214,7 +214,11 @@ impl Disposal {
         if expiry.messages() > 0 {
             tracing::info!(
                 messages = expiry.messages(),
-                ?what,
+                what = if matches!(what, TooOld::Content(_)) {
+                    "content"
+                } else {
+                    "media"
+                },
                 "removed what was too old"
             );
         }

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::auth::{Secret, Strength, mint};
 use crate::config::Token;
+use crate::store;
 
 /// Prints a token.
 pub fn token(arguments: &Token) -> Result<()> {
@@ -22,7 +23,7 @@ pub fn token(arguments: &Token) -> Result<()> {
     }
     if tokens.jwt_secret.is_empty() && tokens.jwt_secret_file.is_empty() {
         let dir = &arguments.data_dir;
-        std::fs::create_dir_all(dir).with_context(|| {
+        store::make_data_dir(dir).with_context(|| {
             format!(
                 "cannot create {}; make it writable or name another with --data-dir",
                 dir.display()

@@ -132,6 +132,13 @@ impl<S: Source> Export<'_, S> {
             Scope::User(user) => (Some(user.clone()), None),
             Scope::Chat(chat) => (None, Some(*chat)),
         };
+        if let Some(id) = &user
+            && self.tables.user(id)?.is_none()
+            && self.tables.erased(id)?.is_none()
+        {
+            let (what, id) = ("user", id.to_string());
+            return Err(Error::Unknown { what, id });
+        }
         let mut people = self.people()?;
         people.extend(user.clone());
         self.line(&Header {

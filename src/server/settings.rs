@@ -22,7 +22,7 @@ const CLOCK_LEEWAY: Duration = Duration::from_secs(2);
 
 pub(super) fn secrets(config: &Serve) -> Result<Vec<Secret>, Error> {
     let data_dir = &config.storage.data_dir;
-    std::fs::create_dir_all(data_dir).map_err(|source| Error::DataDir {
+    store::make_data_dir(data_dir).map_err(|source| Error::DataDir {
         path: data_dir.display().to_string(),
         source,
     })?;

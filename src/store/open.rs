@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use super::Options;
@@ -44,7 +45,9 @@ pub(super) fn indexes_dir(data_dir: &Path) -> std::path::PathBuf {
 pub(super) fn open(options: &Options, settings: &Settings) -> Result<Opened, Error> {
     let data_dir = &options.data_dir;
     let journal_dir = journal_dir(data_dir);
-    fs::create_dir_all(&journal_dir).map_err(|error| refused(data_dir, &error))?;
+    make_data_dir(data_dir)
+        .and_then(|()| fs::create_dir_all(&journal_dir))
+        .map_err(|error| refused(data_dir, &error))?;
     let lock = DirLock::acquire(data_dir).map_err(|error| Error::Open(error.to_string()))?;
     refuse_unfinished(data_dir)?;
     let has_journal = check_journal_is_there(data_dir)?;
@@ -82,6 +85,14 @@ pub(super) fn open(options: &Options, settings: &Settings) -> Result<Opened, Err
         index,
         mint,
     })
+}
+
+/// Makes a data directory, if it is not there yet, for its owner alone: what people say is nobody else's on the machine.
+pub fn make_data_dir(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
 }
 
 /// The file that stands in a data directory while a backup is restored into it.
