@@ -252,6 +252,7 @@ pub(super) async fn obey(
             let begun = service.begin_erasure(id.clone(), pet_document::erased);
             let mut erasure = begun.await.unwrap();
             while erasure.step().await.unwrap().is_some() {}
+            erasure.finish().await.unwrap();
             erased.insert(id);
         }
         Decree::Return => {
