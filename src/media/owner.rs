@@ -1,5 +1,6 @@
 //! Whose directory of files it is: a server removes files that none of its messages shows, so two of them must never share one.
-//! It owns the file `.owner` in it, which names the data directory and is locked as long as the server runs.
+//! It owns the file `.owner` in it, which names the data directory and is locked as long as the server runs. The directory `media` of
+//! a data directory needs none: who has the one has the other.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -15,7 +16,7 @@ const ID_LENGTH: usize = 32;
 /// Held as long as the value lives, and never longer than the process.
 #[derive(Debug)]
 pub struct Owner {
-    _file: File,
+    _file: Option<File>,
 }
 
 /// Why the directory cannot be had.
@@ -31,6 +32,9 @@ pub enum OwnerError {
         .0.display(), .0.display()
     )]
     Another(PathBuf),
+    /// It is part of another data directory.
+    #[error("the media directory {} is that of the data directory around it; choose another --media-path", .0.display())]
+    Inside(PathBuf),
     /// One of the two files cannot be read or written.
     #[error("the media directory {} cannot be taken: {source}; make it and the data directory writable", .directory.display())]
     Io {
@@ -50,6 +54,14 @@ impl Owner {
             source,
         };
         std::fs::create_dir_all(directory).map_err(failed)?;
+        std::fs::create_dir_all(data_dir).map_err(failed)?;
+        let real = directory.canonicalize().map_err(failed)?;
+        if real == data_dir.canonicalize().map_err(failed)?.join("media") {
+            return Ok(Self { _file: None });
+        }
+        if real.ends_with("media") && real.with_file_name("schema").exists() {
+            return Err(OwnerError::Inside(directory.to_owned()));
+        }
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -69,14 +81,14 @@ impl Owner {
             .read_to_string(&mut known)
             .map_err(failed)?;
         if known.trim() == id {
-            return Ok(Self { _file: file });
+            return Ok(Self { _file: Some(file) });
         }
         // Less than an id was written by somebody who did not come to use it.
         if known.trim().len() >= ID_LENGTH {
             return Err(OwnerError::Another(directory.to_owned()));
         }
         write(&mut file, &id).map_err(failed)?;
-        Ok(Self { _file: file })
+        Ok(Self { _file: Some(file) })
     }
 }
 
@@ -89,7 +101,6 @@ fn write(file: &mut File, id: &str) -> io::Result<()> {
 
 /// The id of a data directory, which is made up on first use.
 fn id_of(data_dir: &Path) -> io::Result<String> {
-    std::fs::create_dir_all(data_dir)?;
     let path = data_dir.join(ID_FILE_NAME);
     match std::fs::read_to_string(&path) {
         Ok(known) if known.trim().len() == ID_LENGTH => return Ok(known.trim().to_owned()),
@@ -125,9 +136,20 @@ mod tests {
     }
 
     #[test]
+    fn the_one_of_a_data_directory_is_nobody_else_s() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mine, theirs) = (dir.path().join("mine"), dir.path().join("theirs"));
+        Owner::take(&mine.join("media"), &mine).unwrap();
+        assert_eq!(std::fs::read_dir(mine.join("media")).unwrap().count(), 0);
+        std::fs::write(mine.join("schema"), "1").unwrap();
+        let refused = Owner::take(&mine.join("media"), &theirs).unwrap_err();
+        assert!(matches!(refused, OwnerError::Inside(_)), "{refused}");
+    }
+
+    #[test]
     fn what_a_crash_left_half_written_is_written_anew() {
         let dir = tempfile::tempdir().unwrap();
-        let media = dir.path().join("media");
+        let media = dir.path().join("files");
         std::fs::create_dir(&media).unwrap();
         std::fs::write(media.join(FILE_NAME), "0123").unwrap();
         std::fs::write(dir.path().join(ID_FILE_NAME), "").unwrap();
