@@ -2,7 +2,7 @@
 //! of a directory that is started with a retention.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jivchat::chat::{self, Content, NewMessage, OpenChat, Profile, Service};
 use jivchat::id::{ChatId, UserId};
@@ -11,20 +11,23 @@ use jivchat::model::Timestamp;
 use jivchat::store::{self, Store};
 use serde_json::Value;
 
-use super::process::{Client, Server, verify};
+use super::process::{Client, PATIENCE, Server, verify};
 use super::rounds;
 
 const KEY: &str = "an-admin-key-for-the-tests-alone";
 const MESSAGES: u64 = 10_000;
 /// Every so many messages one is the other's.
 const OTHERS: u64 = 10;
+/// Messages that are sent at once; no more, or what is young could come to lie before what is old.
+const AT_ONCE: u64 = 100;
 const DAY: i64 = 24 * 60 * 60 * 1000;
 
 fn user(id: &str) -> UserId {
     id.parse().unwrap()
 }
 
-/// Asha and Rohan, who talk too much: `count` messages with the times that `sent_at` says.
+/// Asha and Rohan, who talk too much: `count` messages with the times that `sent_at` says, in the order of their numbers but
+/// within each [`AT_ONCE`].
 fn talk(directory: &Path, count: u64, sent_at: impl Fn(u64) -> Timestamp) -> ChatId {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let options = store::Options {
@@ -83,9 +86,11 @@ fn talk(directory: &Path, count: u64, sent_at: impl Fn(u64) -> Timestamp) -> Cha
                 let sent = service.import_message(&user(sender), new, sent_at).await;
                 sent.unwrap();
             });
-        }
-        while let Some(sent) = sending.join_next().await {
-            sent.unwrap();
+            if (number + 1) % AT_ONCE == 0 {
+                while let Some(sent) = sending.join_next().await {
+                    sent.unwrap();
+                }
+            }
         }
         chat
     });
@@ -177,6 +182,7 @@ fn a_server_with_a_retention_takes_what_is_older_and_keeps_the_rest() {
     let server = Server::start(directory.path(), &flags);
     let asha = server.client("asha");
     let is_young = |message: &Value| message["isDeleted"] == false;
+    let began = Instant::now();
     loop {
         let kept = history(&asha, chat)
             .iter()
@@ -187,6 +193,7 @@ fn a_server_with_a_retention_takes_what_is_older_and_keeps_the_rest() {
         if kept == 100 {
             break;
         }
+        assert!(began.elapsed() < PATIENCE, "{kept} are kept");
         std::thread::park_timeout(Duration::from_millis(20));
     }
     let found = history(&asha, chat);

@@ -11,7 +11,7 @@ use jivchat::auth::{Secret, Strength, mint};
 use serde_json::Value;
 
 const SECRET: &str = "the-storage-tests-share-this-secret";
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running server; killed when it is dropped.
 pub(super) struct Server {
