@@ -58,6 +58,7 @@ async fn main() -> Result<()> {
     let options = Options {
         require_known_users: false,
         mark_read_on_fetch: false,
+        media_quota: 0,
         message_rate: Rate {
             per_minute: 0,
             burst: 1,

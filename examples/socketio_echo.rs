@@ -12,6 +12,9 @@ use jivchat::socketio::{
 };
 use serde_json::value::RawValue;
 
+/// How long a client that is asked may think.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
+
 struct Echo;
 
 impl Handler for Echo {
@@ -34,11 +37,25 @@ impl Handler for Echo {
             ("message-with-ack", Some(ack)) => {
                 socket.ack_raw(ack, event.args(), event.attachments());
             }
+            // The other way round: the client is asked, and told what it answered.
+            ("ask-me", _) => {
+                tokio::spawn(ask(socket.clone(), event));
+            }
             _ => {}
         }
     }
 
     async fn on_disconnect(&self, _: &Socket, (): (), _: DisconnectReason) {}
+}
+
+/// In a task of its own: the client's answer is not read before the handler returns.
+async fn ask(socket: Socket, event: Event) {
+    let (args, attachments) = (event.args(), event.attachments());
+    let asked = socket.emit_raw_with_ack("question", args, attachments, ANSWER_TIMEOUT);
+    match asked.await {
+        Ok(answer) => socket.emit_raw("answered", answer.args(), answer.attachments()),
+        Err(error) => socket.emit("unanswered", &error.to_string()),
+    };
 }
 
 #[tokio::main]

@@ -1,6 +1,9 @@
 //! Who calls: from a token to a user. One check for REST and sockets (promise P13).
 
-use crate::auth::{AuthError, Verifier};
+use std::sync::Arc;
+
+use crate::auth::{AuthError, Claims, Verifier};
+use crate::backend::{Backend, Word};
 use crate::chat::{self, Profile, Service};
 use crate::id::UserId;
 
@@ -27,6 +30,9 @@ pub enum Refusal {
     /// The token was one of ours.
     #[error("Invalid token.")]
     Expired,
+    /// The token is good; whether its user is, the backend does not say at the moment. In so many seconds it may.
+    #[error("The marketplace does not answer at the moment; try again")]
+    Unavailable(u64),
     /// The token is good and its user is not.
     #[error(transparent)]
     User(#[from] chat::Error),
@@ -39,6 +45,7 @@ impl Refusal {
             Self::Missing => "token_missing",
             Self::Invalid => "token_invalid",
             Self::Expired => "token_expired",
+            Self::Unavailable(_) => "unavailable",
             Self::User(error) => error.code(),
         }
     }
@@ -49,12 +56,17 @@ impl Refusal {
 pub struct Access {
     verifier: Verifier,
     chat: Service,
+    backend: Option<Arc<Backend>>,
 }
 
 impl Access {
-    /// Tokens are checked by `verifier`; their users are let in by `chat`.
-    pub fn new(verifier: Verifier, chat: Service) -> Self {
-        Self { verifier, chat }
+    /// Tokens are checked by `verifier`; their users are let in by `chat`, which `backend` may have told of them first.
+    pub fn new(verifier: Verifier, chat: Service, backend: Option<Arc<Backend>>) -> Self {
+        Self {
+            verifier,
+            chat,
+            backend,
+        }
     }
 
     /// The user of a bare token.
@@ -68,20 +80,42 @@ impl Access {
             AuthError::Invalid => Refusal::Invalid,
             AuthError::Expired => Refusal::Expired,
         })?;
-        let profile = Profile {
-            id: claims.user_id,
-            name: claims.name,
-            email: claims.email,
-            picture: claims.profile_picture,
-            said_at: claims.issued_at,
+        let told = match &self.backend {
+            Some(backend) => {
+                // Who is not welcome is told so at once, and their token goes nowhere.
+                self.chat.check_welcome(&claims.user_id).await?;
+                backend.user(&claims.user_id, token).await
+            }
+            None => Ok(Word::None),
         };
-        let user = self.chat.admit(profile).await?;
+        let expires_at = claims.expires_at;
+        let profile = self.profile(claims, told);
+        let user = match (self.chat.admit(profile).await, told) {
+            // 401 would be final: an app takes it for the end of the session.
+            (Err(chat::Error::CallerUnknown), Err(wait)) => return Err(Refusal::Unavailable(wait)),
+            (admitted, _) => admitted?,
+        };
         Ok(Identity {
             user: user.id,
             name: user.name,
-            expires_at: claims
-                .expires_at
-                .map(|end| end.saturating_add(self.verifier.leeway())),
+            expires_at: expires_at.map(|end| end.saturating_add(self.verifier.leeway())),
         })
+    }
+
+    /// What the token says of its user, unless the backend has said it.
+    fn profile(&self, claims: Claims, told: Result<Word, u64>) -> Profile {
+        let is_told = told == Ok(Word::Given);
+        let has_backend = self
+            .backend
+            .as_ref()
+            .is_some_and(|one| one.tells_of_users());
+        Profile {
+            id: claims.user_id,
+            name: claims.name.filter(|_| !is_told),
+            email: claims.email.filter(|_| !is_told),
+            picture: claims.profile_picture.filter(|_| !is_told),
+            // Where a backend tells, a token that does not say when it was signed is older than anything told.
+            said_at: claims.issued_at.or(has_backend.then_some(0)),
+        }
     }
 }

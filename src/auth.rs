@@ -1,26 +1,35 @@
 //! Tokens: who the host application says the caller is (promise P13, after RFC 8725). It owns what a token must look
-//! like and which secrets sign it; it does not know the users, REST or sockets.
+//! like and which keys sign it; it does not know the users, REST or sockets.
 
+mod algorithm;
+mod key_set;
+#[cfg(test)]
+mod key_tests;
 mod object;
+mod public_key;
 mod secret;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, crypto};
+use jsonwebtoken::{DecodingKey, EncodingKey, Header, crypto};
 use serde::Serialize;
 use serde_json::Value;
 
+use self::algorithm::Algorithm;
+pub use self::key_set::KeySet;
 use self::object::Object;
+pub use self::public_key::{KeyError, PublicKey};
 pub use self::secret::{Secret, SecretError, Strength};
 use crate::id::UserId;
 
-/// The only algorithm accepted.
-const ALGORITHM: Algorithm = Algorithm::HS256;
+/// The algorithm of secrets.
+const SHARED: jsonwebtoken::Algorithm = jsonwebtoken::Algorithm::HS256;
 /// Longer tokens are refused unread, in bytes.
 pub const MAX_TOKEN: usize = 8 << 10;
 /// The largest whole number that every JSON implementation holds; a later time is nonsense.
@@ -32,7 +41,7 @@ pub enum AuthError {
     /// There is no token.
     #[error("no token")]
     Missing,
-    /// It is not a token, not signed by any of our secrets, not valid yet, or says nothing of use.
+    /// It is not a token, not signed by any of our keys, not valid yet, or says nothing of use.
     #[error("invalid token")]
     Invalid,
     /// It was valid once.
@@ -68,17 +77,20 @@ pub enum Expiry {
 
 /// The one check for REST and sockets.
 pub struct Verifier {
-    keys: Vec<DecodingKey>,
+    shared: Vec<DecodingKey>,
     secrets: Vec<Secret>,
+    public: Vec<PublicKey>,
+    key_set: Option<Arc<KeySet>>,
     expiry: Expiry,
     leeway: u64,
 }
 
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let secrets = self.secrets.len();
         f.debug_struct("Verifier")
-            .field("secrets", &secrets)
+            .field("secrets", &self.secrets.len())
+            .field("public", &self.public)
+            .field("key_set", &self.key_set)
             .finish_non_exhaustive()
     }
 }
@@ -92,11 +104,27 @@ impl Verifier {
     pub fn new(secrets: Vec<Secret>, expiry: Expiry, leeway: Duration) -> Self {
         let key = |secret: &Secret| DecodingKey::from_secret(secret.bytes());
         Self {
-            keys: secrets.iter().map(key).collect(),
+            shared: secrets.iter().map(key).collect(),
             secrets,
+            public: Vec::new(),
+            key_set: None,
             expiry,
             leeway: leeway.min(Self::MAX_LEEWAY).as_secs(),
         }
+    }
+
+    /// Also accepts what `keys` have signed.
+    #[must_use]
+    pub fn with_public_keys(mut self, keys: Vec<PublicKey>) -> Self {
+        self.public = keys;
+        self
+    }
+
+    /// Also accepts what the keys have signed that are in `key_set` at the time.
+    #[must_use]
+    pub fn with_key_set(mut self, key_set: Option<Arc<KeySet>>) -> Self {
+        self.key_set = key_set;
+        self
     }
 
     /// Seconds granted after `exp` and before `nbf`.
@@ -123,9 +151,9 @@ impl Verifier {
         else {
             return Err(AuthError::Invalid);
         };
-        check_header(&decode_object(header)?)?;
+        let claimed = Claimed::read(&decode_object(header)?)?;
         let message = &token.as_bytes()[..header.len() + 1 + payload.len()];
-        if !self.is_signed(message, signature) {
+        if !self.is_signed(message, signature, &claimed) {
             return Err(AuthError::Invalid);
         }
         self.read_claims(&decode_object(payload)?, now)
@@ -151,9 +179,26 @@ impl Verifier {
         Ok(())
     }
 
-    fn is_signed(&self, message: &[u8], signature: &str) -> bool {
-        let signs = |key| crypto::verify(signature, message, key, ALGORITHM).unwrap_or(false);
-        self.keys.iter().any(signs)
+    /// Tries the keys that are for this algorithm, and no others. A key of the set that has a name is tried only on tokens that
+    /// call it or call none.
+    fn is_signed(&self, message: &[u8], signature: &str, claimed: &Claimed) -> bool {
+        if claimed.algorithm == Algorithm::Hs256 {
+            let signs = |key| crypto::verify(signature, message, key, SHARED).unwrap_or(false);
+            return self.shared.iter().any(signs);
+        }
+        let Ok(signature) = URL_SAFE_NO_PAD.decode(signature) else {
+            return false;
+        };
+        let signs = |key: &PublicKey| {
+            key.algorithm() == claimed.algorithm && key.has_signed(message, &signature)
+        };
+        let is_meant = |id: &Option<String>| match (id, &claimed.key) {
+            (Some(id), Some(asked)) => id == asked,
+            _ => true,
+        };
+        let set = self.key_set.as_ref().map(|set| set.keys());
+        let mut named = set.iter().flat_map(|keys| keys.iter());
+        self.public.iter().any(signs) || named.any(|named| is_meant(&named.id) && signs(&named.key))
     }
 
     fn read_claims(&self, claims: &Object, now: u64) -> Result<Claims, AuthError> {
@@ -184,17 +229,32 @@ impl Verifier {
     }
 }
 
-/// RFC 8725 §3.1: the algorithm is held against the list before anything is verified. `kid`, `jku`, `jwk` and `x5*` are not
-/// looked at: no token brings or chooses its own key.
-fn check_header(header: &Object) -> Result<(), AuthError> {
-    if header.get("alg").and_then(Value::as_str) != Some("HS256") {
-        return Err(AuthError::Invalid);
+/// What a token's header says of its signature, none of which is believed before a key of ours has confirmed it.
+struct Claimed {
+    algorithm: Algorithm,
+    key: Option<String>,
+}
+
+impl Claimed {
+    /// RFC 8725 §3.1: the algorithm is held against the list before anything is verified. `kid` chooses among keys that are ours
+    /// already; `jku`, `jwk` and `x5*` are not looked at: no token brings its own key.
+    fn read(header: &Object) -> Result<Self, AuthError> {
+        let name = header.get("alg").and_then(Value::as_str);
+        let algorithm = name
+            .and_then(Algorithm::from_name)
+            .ok_or(AuthError::Invalid)?;
+        // RFC 7515 §4.1.11: if any of the listed extensions is not understood, the JWS is invalid. None is understood here.
+        if header.get("crit").is_some() {
+            return Err(AuthError::Invalid);
+        }
+        let key = match header.get("kid") {
+            None => None,
+            Some(Value::String(key)) => Some(key.clone()),
+            // RFC 7515 §4.1.4: its value must be a string.
+            Some(_) => return Err(AuthError::Invalid),
+        };
+        Ok(Self { algorithm, key })
     }
-    // RFC 7515 §4.1.11: if any of the listed extensions is not understood, the JWS is invalid. None is understood here.
-    if header.get("crit").is_some() {
-        return Err(AuthError::Invalid);
-    }
-    Ok(())
 }
 
 fn decode_object(part: &str) -> Result<Object, AuthError> {
@@ -271,7 +331,7 @@ pub fn mint(
         exp: now.saturating_add(ttl.as_secs()).min(MAX_TIME),
     };
     let key = EncodingKey::from_secret(secret.bytes());
-    let token = jsonwebtoken::encode(&Header::new(ALGORITHM), &claims, &key);
+    let token = jsonwebtoken::encode(&Header::new(SHARED), &claims, &key);
     match token {
         Ok(token) if token.len() <= MAX_TOKEN => Ok(token),
         _ => Err(AuthError::Invalid),

@@ -1,9 +1,13 @@
 //! Every flag: its variable, its default, its range. Only `server` and the commands read this.
 
+mod backend;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use self::backend::Backend;
 
 /// A chat server for pet marketplaces: REST and Socket.IO in one binary, nothing beside it.
 #[derive(Debug, Parser)]
@@ -26,12 +30,20 @@ pub enum Command {
     Token(Token),
     /// Ask a running server whether it is well; exit code 0 if so
     Healthcheck(Healthcheck),
-    /// Check a stopped server's data: the journal, every counter and index, the files. Exit code 1 if anything is wrong
+    /// Check a stopped server's data: the journal, every counter and index, the size and checksum of every file. Exit code 0 if all is well, 1 if anything is wrong or could not be checked, 2 for wrong flags
     Verify(Offline),
     /// Make a stopped server's data small: one row for each thing there is, no byte of what was deleted
     Compact(Offline),
     /// Tell how much a stopped server has stored
     Stats(Offline),
+    /// Copy a server's data, files included, into a new directory; the server may be running and goes on. Exit code 1 if there is no backup, or if it carries problems
+    Backup(Backup),
+    /// Put a backup into new directories, from which a server then starts. Exit code 1 if nothing was restored, or if it carries problems
+    Restore(Restore),
+    /// Write a stopped server's data as lines of JSON, or what one person or chat has as JSON, HTML or text
+    Export(Export),
+    /// Take an export, or what mongoexport wrote of a Mongo database that ran the chat before, into a stopped server's data
+    Import(Import),
     /// Print a completion script for a shell
     Completions(Completions),
     /// Print the manual page in roff
@@ -54,6 +66,9 @@ pub struct Serve {
     /// Admin flags.
     #[command(flatten)]
     pub admin: Admin,
+    /// Flags of an existing backend.
+    #[command(flatten)]
+    pub backend: Backend,
     /// Storage flags.
     #[command(flatten)]
     pub storage: Storage,
@@ -113,6 +128,12 @@ pub struct Tokens {
     /// File that holds the secret; repeat it to accept older ones too. Files come before flags, and the first secret signs
     #[arg(long, value_name = "FILE")]
     pub jwt_secret_file: Vec<PathBuf>,
+    /// File with a public key in PEM (RSA for RS256, P-256 for ES256, Ed25519); repeat it to accept several. Without a secret beside it HS256 is refused
+    #[arg(long, value_name = "FILE")]
+    pub jwt_public_key_file: Vec<PathBuf>,
+    /// File with a JWK set of such keys, read again when it changes and on SIGHUP
+    #[arg(long, value_name = "FILE")]
+    pub jwks_file: Option<PathBuf>,
     /// Accept a secret under 32 bytes, for a host that has one already
     #[arg(long)]
     pub allow_weak_secret: bool,
@@ -124,16 +145,27 @@ pub struct Tokens {
     pub require_known_users: bool,
 }
 
+impl Tokens {
+    /// Whether the server can check tokens and has nothing to sign them with.
+    pub fn verifies_only(&self) -> bool {
+        let has_keys = !self.jwt_public_key_file.is_empty() || self.jwks_file.is_some();
+        has_keys && self.jwt_secret.is_empty() && self.jwt_secret_file.is_empty()
+    }
+}
+
 /// The host application's own access.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Admin")]
 pub struct Admin {
-    /// Key of the admin API, 16 bytes or more; without one there is no admin API. Prefer the file: flags are visible to other users
+    /// Key of the admin API, best 16 random bytes or more: a shorter one is warned about; without one there is no admin API. Prefer the file: flags are visible to other users
     #[arg(long, env = "ADMIN_KEY", hide_env_values = true, value_name = "KEY")]
     pub admin_key: Option<String>,
     /// File that holds the key of the admin API
     #[arg(long, value_name = "FILE", conflicts_with = "admin_key")]
     pub admin_key_file: Option<PathBuf>,
+    /// Longest life in seconds of a token made by the admin API; past it 400
+    #[arg(long, default_value_t = 86_400, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=315_360_000))]
+    pub max_token_ttl: u64,
 }
 
 /// Where things are kept.
@@ -167,9 +199,30 @@ pub struct Storage {
     /// Seconds an upload may stand still; past it it is dropped
     #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub upload_idle_timeout: u64,
+    /// Bytes of files that one user may have in messages; 0 for no limit; past it 413
+    #[arg(long, default_value_t = 2_147_483_648, value_name = "BYTES")]
+    pub media_quota: u64,
+    /// Keep what cameras write into files, which is where and when they were made; without it only the picture stays, the right way up
+    #[arg(long)]
+    pub keep_exif: bool,
+    /// Disk for thumbnails, in MiB; past it those that were not asked for longest are made anew when they are
+    #[arg(long, default_value_t = 256, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
+    pub thumbnail_cache: u64,
+    /// Memory for the making of one thumbnail, in MiB, of which one is made at a time; past it the picture has none: 415
+    #[arg(long, default_value_t = 192, value_name = "MIB", value_parser = clap::value_parser!(u64).range(8..=65_536))]
+    pub thumbnail_memory: u64,
     /// Give files only to participants of their chat; without it the random name is the key
     #[arg(long)]
     pub private_media: bool,
+    /// Days after which a message loses its content, picture or video; 0 keeps it for ever
+    #[arg(long, default_value_t = 0, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(0..=36_500))]
+    pub retain_days: u32,
+    /// Days after which a message loses its picture or video and keeps its text; 0 keeps them for ever
+    #[arg(long, default_value_t = 0, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(0..=36_500))]
+    pub media_retain_days: u32,
+    /// Hours after which a file in the media directory that no message shows is removed; 0 for never
+    #[arg(long, default_value_t = 24, value_name = "HOURS", value_parser = clap::value_parser!(u32).range(0..=87_600))]
+    pub orphan_hours: u32,
 }
 
 /// What the chat allows.
@@ -379,6 +432,109 @@ pub struct Offline {
     pub json: bool,
 }
 
+/// Flags of `backup`.
+#[derive(Debug, Clone, Args)]
+pub struct Backup {
+    /// Where to: a directory that is new or empty
+    #[arg(value_name = "DEST")]
+    pub to: PathBuf,
+    /// What to back up.
+    #[command(flatten)]
+    pub from: Offline,
+    /// Back up this server over its admin API instead, also from another machine: http://HOST:PORT
+    #[arg(long, value_name = "URL", conflicts_with = "data_dir")]
+    pub server: Option<String>,
+    /// The key for that.
+    #[command(flatten)]
+    pub admin: Admin,
+}
+
+/// Flags of `restore`.
+#[derive(Debug, Clone, Args)]
+pub struct Restore {
+    /// The backup
+    #[arg(value_name = "SRC")]
+    pub from: PathBuf,
+    /// Where to: directories that are new or empty.
+    #[command(flatten)]
+    pub to: Offline,
+}
+
+/// Flags of `export`.
+#[derive(Debug, Clone, Args)]
+pub struct Export {
+    /// File to write, readable by its owner alone; - for standard output
+    #[arg(default_value = "-", value_name = "OUT")]
+    pub out: PathBuf,
+    /// Only this person: their profile and their chats with everything said in them
+    #[arg(long, value_name = "ID", conflicts_with = "chat")]
+    pub user: Option<crate::id::UserId>,
+    /// Only this chat
+    #[arg(long, value_name = "ID")]
+    pub chat: Option<crate::id::ChatId>,
+    /// Form of the output; everything can only be ndjson, which is what `import` reads
+    #[arg(long, value_enum, default_value_t = ExportFormat::Ndjson, value_name = "FORMAT")]
+    pub format: ExportFormat,
+    /// Copy the pictures and videos of what is exported to this directory
+    #[arg(long, value_name = "DIR")]
+    pub media: Option<PathBuf>,
+    /// Where the data is.
+    #[command(flatten)]
+    pub data: Offline,
+}
+
+/// Form of an export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// One JSON object a line, loss-free
+    Ndjson,
+    /// One JSON document, in the shapes of the API
+    Json,
+    /// One page that needs nothing else
+    Html,
+    /// Plain text
+    Text,
+}
+
+/// Flags of `import`.
+#[derive(Debug, Clone, Args)]
+pub struct Import {
+    /// Exports, files of mongoexport, or directories of them
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// What the documents of mongoexport are, where neither file names nor fields tell
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub kind: Option<ImportKind>,
+    /// Field of a pet's document that names its seller
+    #[arg(long, default_value = "owner", value_name = "FIELD")]
+    pub pet_owner: String,
+    /// Directory of the files that messages show: the original's `uploads/chat_media`, or what `export --media` copied
+    #[arg(long, value_name = "DIR")]
+    pub media: Option<PathBuf>,
+    /// Keep what cameras wrote into the original's files, as `serve --keep-exif` does; what `export --media` copied is never changed
+    #[arg(long)]
+    pub keep_exif: bool,
+    /// Leave bad rows out; else one of them is enough to change nothing
+    #[arg(long)]
+    pub skip_bad: bool,
+    /// Read and judge everything, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Where to.
+    #[command(flatten)]
+    pub data: Offline,
+}
+
+/// What the documents of a file are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "they are the names of the collections")]
+pub enum ImportKind {
+    Users,
+    Pets,
+    Chats,
+    Messages,
+}
+
 /// Flags of `completions`.
 #[derive(Debug, Clone, Args)]
 pub struct Completions {
@@ -440,6 +596,20 @@ mod tests {
             assert!(!given(smallest - 1) && !given(largest + 1), "{flag}");
             let help = Cli::command().render_long_help().to_string();
             assert!(help.contains(flag), "{flag} has no help");
+        }
+    }
+
+    #[test]
+    fn the_readme_knows_every_limit_of_the_protocol_and_its_default() {
+        let readme = include_str!("../README.md");
+        for flag in Cli::command().get_arguments() {
+            if flag.get_help_heading() != Some("Protocol") || flag.get_id() == "transports" {
+                continue;
+            }
+            let name = flag.get_long().unwrap_or_default();
+            let default = flag.get_default_values()[0].to_string_lossy();
+            let row = format!("| `--{name}` | {default} | ");
+            assert!(readme.contains(&row), "the README has no {row}");
         }
     }
 

@@ -16,6 +16,10 @@ fn main() -> ExitCode {
         Some(Command::Verify(offline)) => commands::verify(&offline),
         Some(Command::Compact(offline)) => commands::compact(&offline),
         Some(Command::Stats(offline)) => commands::stats(&offline),
+        Some(Command::Backup(backup)) => commands::backup(&backup),
+        Some(Command::Restore(restore)) => commands::restore(&restore),
+        Some(Command::Export(export)) => commands::export(&export),
+        Some(Command::Import(import)) => commands::import(&import),
         Some(Command::Completions(completions)) => commands::completions(&completions),
         Some(Command::Man) => commands::man(),
     };

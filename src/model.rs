@@ -3,9 +3,13 @@
 //! These structs are also what `store::codec` writes, under a version byte: whoever changes a field's type or order
 //! freezes the old struct there first.
 
+use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
 
 use crate::id::{ChatId, MessageId, PetId, UserId};
 
@@ -25,6 +29,20 @@ impl Timestamp {
     /// Whole seconds since the epoch, clamped to what an id's four bytes hold.
     pub fn unix_seconds(self) -> u32 {
         u32::try_from((self.0 / 1000).max(0)).unwrap_or(u32::MAX)
+    }
+}
+
+/// RFC 3339, UTC, with milliseconds.
+const MILLISECONDS: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nanos = i128::from(self.0) * 1_000_000;
+        let text = OffsetDateTime::from_unix_timestamp_nanos(nanos)
+            .ok()
+            .and_then(|time| time.format(MILLISECONDS).ok());
+        f.write_str(text.as_deref().unwrap_or("1970-01-01T00:00:00.000Z"))
     }
 }
 
@@ -201,6 +219,19 @@ pub struct Message {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
+    /// Its text is not the one it was sent with.
+    pub edited: bool,
+    /// At most a few, oldest first. The codec counts on these two fields to be the last.
+    pub reactions: Vec<Reaction>,
+}
+
+/// What somebody thinks of a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reaction {
+    /// Who.
+    pub reactor: UserId,
+    /// The emoji.
+    pub emoji: String,
 }
 
 /// How far one participant has come in one chat. Everything a client sees of receipts is derived from this.
@@ -236,4 +267,23 @@ pub struct Upload {
     pub attachment: Attachment,
     /// Undeleted messages that show it; at 0 the file goes.
     pub uses: u32,
+}
+
+/// What is kept of a user whom the host has had erased: only that it was so, so that a token which is still valid does not
+/// bring them back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Erased {
+    /// When the host asked for it.
+    pub at: Timestamp,
+    /// Nothing of theirs is left. Until then it has to be gone on with, also after a crash.
+    pub finished: bool,
+}
+
+/// How far retention has come in one chat: everything up to a `seq` has been dealt with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Expired {
+    /// Content that was too old.
+    pub content: u64,
+    /// Media that were too old.
+    pub media: u64,
 }

@@ -9,6 +9,9 @@ use crate::model::Pet;
 /// Largest document, in bytes of JSON.
 pub const MAX_DOCUMENT: usize = 64 * 1024;
 
+/// The title of a pet that has none any more.
+const NAMELESS: &str = "Removed listing";
+
 /// Why a document is no pet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -66,6 +69,29 @@ pub fn read(id: PetId, document: Value) -> Result<Pet, Error> {
         owner,
         document,
     })
+}
+
+/// What the chats of a removed pet show: its last title, and that it is removed.
+pub fn removed(pet: &Pet) -> Pet {
+    let known: Option<Map<String, Value>> = serde_json::from_str(&pet.document).ok();
+    let title = known.and_then(|mut known| known.remove("title"));
+    stub(&pet.id, &title.unwrap_or_else(|| json!(NAMELESS)))
+}
+
+/// The same of a pet of somebody who was erased: its title was theirs.
+pub fn erased(id: &PetId) -> Pet {
+    stub(id, &json!(NAMELESS))
+}
+
+fn stub(id: &PetId, title: &Value) -> Pet {
+    let document = json!({
+        "_id": id, "title": title, "images": [], "price": null, "address": null, "isRemoved": true,
+    });
+    Pet {
+        id: id.clone(),
+        owner: None,
+        document: document.to_string(),
+    }
 }
 
 /// `_id` first, and always the pet's own.

@@ -1,12 +1,14 @@
 //! The composition root: opens everything, accepts connections, hands each request to its part, and shuts down in reverse.
 
 mod connections;
+mod counts;
 mod dispatch;
 mod settings;
 mod tasks;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,16 +20,21 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::connections::{Connections, Counted};
-use self::dispatch::Dispatch;
+pub use self::counts::{ConnectionCounts, Counts};
+use self::dispatch::{Dispatch, MAX_HEADER_BYTES};
 use self::tasks::Background;
 use crate::access::Access;
-use crate::api::{Api, Uploads, remove_doomed};
-use crate::auth::SecretError;
-use crate::chat::Service;
-use crate::config::Serve;
+use crate::api::{Api, Connections as Connected, Gauge, TokenMint, Uploads};
+use crate::auth::{KeyError, KeySet, SecretError};
+use crate::backend::{Backend, TrustError};
+use crate::backup::Online;
+use crate::chat::{self, Service};
+use crate::config::{Network, Serve};
 use crate::cors::Cors;
+use crate::disposal::Disposal;
 use crate::engineio::Engine;
-use crate::media::Media;
+use crate::exchange;
+use crate::media::{Media, Owner, OwnerError};
 use crate::realtime::{Delivery, Realtime};
 use crate::socketio::{Io, SocketIo};
 use crate::store::{self, Store, WriterThread};
@@ -39,8 +46,6 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long connections have to go when they are cut off at the end.
 const KILL_TIMEOUT: Duration = Duration::from_secs(1);
-/// Bytes of a request's head; past it 431.
-const MAX_HEADER_BYTES: usize = 64 * 1024;
 /// Header lines of a request; past it 431.
 const MAX_HEADERS: usize = 100;
 /// Connections that the system may hold for us while we accept others.
@@ -67,6 +72,12 @@ pub enum Error {
     /// There is no usable token secret.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// The public keys cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// The certificates for the backend cannot be used.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// The admin key is empty.
     #[error("the admin key is empty; give one (openssl rand -hex 32) or leave the flag out")]
     EmptyAdminKey,
@@ -91,6 +102,18 @@ pub enum Error {
         /// The system's reason.
         source: io::Error,
     },
+    /// The media directory is another's.
+    #[error(transparent)]
+    MediaOwner(#[from] OwnerError),
+    /// Nothing was ever said here, and yet there are files: the journal is gone, or the directory is another's.
+    #[error(
+        "the media directory {} holds files, and the data directory no message that shows them; put the data back from a backup, \
+         or move the files away to begin anew with nothing", .0.display()
+    )]
+    FilesWithoutMessages(PathBuf),
+    /// What was to be removed before could not be.
+    #[error("what was to be erased before the last stop cannot be: {0}; the log says why")]
+    Disposal(chat::Error),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}; {}", listen_remedy(source))]
     Listen {
@@ -128,8 +151,9 @@ pub struct Server {
     address: SocketAddr,
     dispatch: Arc<Dispatch>,
     background: Background,
-    connections: Connections,
+    key_set: Option<Arc<KeySet>>,
     grace: Duration,
+    _media_owner: Owner,
 }
 
 impl Server {
@@ -145,25 +169,35 @@ impl Server {
         })?;
         let admin_key = settings::admin_key(config)?;
         let secrets = settings::secrets(config)?;
-        let secret = secrets.first().filter(|_| config.demo).cloned();
-        let verifier = settings::verifier(config, secrets)?;
+        let signing = secrets.first().cloned();
+        let secret = signing.clone().filter(|_| config.demo);
+        let key_set = settings::key_set(config)?;
+        let verifier = settings::verifier(config, secrets, key_set.clone())?;
         let (store, writer) = open_store(config).await?;
         let (chat, events) = Service::new(store.clone(), settings::rules(config));
-        let media = open_media(config, &chat).await?;
+        let (media, owner) = open_media(config, store.is_new().await?)?;
+        let disposal = Disposal::new(chat.clone(), Arc::clone(&media));
         let namespace = settings::namespace(config);
         let delivery = Delivery::new(chat.clone(), &namespace);
-        let background = Background::start(
+        let backup = Online::new(store.clone(), Media::clone(&media));
+        let mut background = Background::start(
             store,
             writer,
             chat.clone(),
             settings::compaction_policy(config),
             delivery.run(events),
         );
+        if let Some(key_set) = &key_set {
+            background.add(tasks::follow(Arc::clone(key_set)));
+        }
+        // Before anybody is let in, and after somebody listens to what comes of it.
+        disposal.finish().await.map_err(Error::Disposal)?;
         let demo = match secret {
             Some(secret) => Some(Demo::load(&chat, &secret).await.map_err(Error::Demo)?),
             None => None,
         };
-        let access = Arc::new(Access::new(verifier, chat.clone()));
+        let backend = Backend::new(settings::backend(config), chat.clone())?.map(Arc::new);
+        let access = Arc::new(Access::new(verifier, chat.clone(), backend.clone()));
         let realtime = Realtime::new(chat.clone(), Arc::clone(&access));
         let sockets = SocketIo::new(
             settings::socketio_config(config),
@@ -171,12 +205,23 @@ impl Server {
             realtime,
         );
         let engine = Engine::new(settings::engine_config(config), sockets);
+        let connections = Arc::new(connections(network));
+        background.add(disposal.clone().run(settings::disposal_policy(config)));
         let api = Api {
             chat: chat.clone(),
             access,
+            backend,
             media,
             private_media: config.storage.private_media,
+            disposal,
             admin_key,
+            backup,
+            mint: TokenMint {
+                secret: signing,
+                max_ttl: config.admin.max_token_ttl,
+            },
+            connections: gauge(&engine, &connections),
+            started: Instant::now(),
             uploads: Uploads::new(
                 config.storage.max_uploads,
                 config.storage.max_uploads_per_user,
@@ -189,6 +234,7 @@ impl Server {
         })?;
         let dispatch = Dispatch {
             api,
+            connections,
             engine,
             cors: Cors::new(&network.cors_origin),
             demo,
@@ -202,18 +248,30 @@ impl Server {
             address,
             dispatch: Arc::new(dispatch),
             background,
-            connections: Connections::new(
-                network.max_connections,
-                network.max_connections_per_address,
-                WRITE_TIMEOUT,
-            ),
+            key_set,
             grace: Duration::from_secs(network.shutdown_grace),
+            _media_owner: owner,
         })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The keys that are read from a file, if there is one, for who is told to read them again.
+    pub fn key_set(&self) -> Option<Arc<KeySet>> {
+        self.key_set.clone()
+    }
+
+    /// Reads the counts, for as long as the server lives.
+    pub fn counter(&self) -> impl Fn() -> Option<Counts> + Send + Sync + 'static {
+        // A reader must not keep the store open.
+        let dispatch = Arc::downgrade(&self.dispatch);
+        move || {
+            let dispatch = dispatch.upgrade()?;
+            Some(Counts::read(&dispatch.connections, &dispatch.engine))
+        }
     }
 
     /// The demo, if it was asked for.
@@ -228,12 +286,11 @@ impl Server {
             listener,
             dispatch,
             mut background,
-            connections,
             grace,
             ..
         } = self;
         let outcome = tokio::select! {
-            () = accept(&listener, &connections, &dispatch, &tracker) => Ok(()),
+            () = accept(&listener, &dispatch, &tracker) => Ok(()),
             () = shutdown => Ok(()),
             why = background.failed() => Err(Error::Failed(why)),
         };
@@ -256,12 +313,13 @@ impl Server {
     }
 }
 
-async fn accept(
-    listener: &TcpListener,
-    connections: &Connections,
-    dispatch: &Arc<Dispatch>,
-    tracker: &TaskTracker,
-) {
+fn connections(network: &Network) -> Connections {
+    let (total, per_address) = (network.max_connections, network.max_connections_per_address);
+    Connections::new(total, per_address, WRITE_TIMEOUT)
+}
+
+async fn accept(listener: &TcpListener, dispatch: &Arc<Dispatch>, tracker: &TaskTracker) {
+    let connections = &dispatch.connections;
     loop {
         let permit = connections.permit().await;
         match listener.accept().await {
@@ -322,6 +380,18 @@ async fn serve_connection(dispatch: Arc<Dispatch>, stream: Counted<TcpStream>, p
     }
 }
 
+/// What was imported is sound, and not all that was to be: people would miss what they said.
+async fn warn_of_half_an_import(store: &Store) -> Result<(), store::Error> {
+    let mark = store.read(|tables| tables.mark(exchange::UNFINISHED)).await;
+    if let Some(since) = mark? {
+        tracing::warn!(
+            since = %since,
+            "an import into this data directory was cut off and a part of it is missing: stop, and run the same import again"
+        );
+    }
+    Ok(())
+}
+
 async fn open_store(config: &Serve) -> Result<(Store, WriterThread), Error> {
     let options = store::Options {
         data_dir: config.storage.data_dir.clone(),
@@ -329,7 +399,9 @@ async fn open_store(config: &Serve) -> Result<(Store, WriterThread), Error> {
         queue: WRITE_QUEUE,
     };
     let opening = tokio::task::spawn_blocking(move || Store::open(&options));
-    Ok(opening.await.map_err(|_| store::Error::Panicked)??)
+    let (store, writer) = opening.await.map_err(|_| store::Error::Panicked)??;
+    warn_of_half_an_import(&store).await?;
+    Ok((store, writer))
 }
 
 /// Takes the address and does not listen yet: whoever connects while the store is opening is refused, not kept waiting.
@@ -345,30 +417,39 @@ fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
     Ok(socket)
 }
 
+/// What the admin API tells of the layers below the chat.
+fn gauge(engine: &dispatch::Sockets, connections: &Arc<Connections>) -> Gauge {
+    let (engine, connections) = (engine.clone(), Arc::clone(connections));
+    Gauge(Box::new(move || {
+        let counts = Counts::read(&connections, &engine);
+        Connected {
+            polling: counts.sessions.polling,
+            websocket: counts.sessions.websocket,
+            counts: serde_json::json!(counts),
+        }
+    }))
+}
+
 /// The listener, and the address with the port that was picked.
 fn listen(socket: TcpSocket) -> io::Result<(TcpListener, SocketAddr)> {
     let address = socket.local_addr()?;
     Ok((socket.listen(BACKLOG)?, address))
 }
 
-/// Opens the media directory and removes the files whose messages were deleted just before a crash.
-async fn open_media(config: &Serve, chat: &Service) -> Result<Arc<Media>, Error> {
+/// Opens the media directory, which no other server may use: each removes what none of its messages shows. For the same reason a
+/// store without a commit gets no directory with files: what was said in the messages that showed them is lost.
+fn open_media(config: &Serve, is_new: bool) -> Result<(Arc<Media>, Owner), Error> {
     let storage = &config.storage;
-    let path = storage
-        .media_path
-        .clone()
-        .unwrap_or_else(|| storage.data_dir.join("media"));
+    let default = || storage.data_dir.join("media");
+    let path = storage.media_path.clone().unwrap_or_else(default);
+    let owner = Owner::take(&path, &storage.data_dir)?;
     let refused = |source| Error::Media {
         path: path.display().to_string(),
         source,
     };
-    let media = Arc::new(Media::open(&path, storage.max_file_size).map_err(refused)?);
-    let doomed = chat
-        .doomed_files()
-        .await
-        .map_err(|error| refused(io::Error::other(error)))?;
-    for name in doomed {
-        remove_doomed(chat, &media, name).await;
+    let media = Media::open(&path, settings::media(config)).map_err(refused)?;
+    if is_new && !media.names().map_err(refused)?.is_empty() {
+        return Err(Error::FilesWithoutMessages(path));
     }
-    Ok(media)
+    Ok((Arc::new(media), owner))
 }

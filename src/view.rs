@@ -2,16 +2,10 @@
 
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
-use time::OffsetDateTime;
-use time::format_description::BorrowedFormatItem;
-use time::macros::format_description;
 
 use crate::chat::{ChatDetails, HistoryPage, MessageDetails, Pages, Status, UnreadChange};
 use crate::id::{ChatId, MessageId, UserId};
-use crate::model::{Attachment, Pet, Timestamp, User};
-
-const MILLISECONDS: &[BorrowedFormatItem<'_>] =
-    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+use crate::model::{Attachment, Pet, Reaction, Timestamp, User};
 
 /// Where uploaded files are served; a file's name follows.
 pub const MEDIA_PATH: &str = "/uploads/chat_media/";
@@ -22,11 +16,7 @@ pub struct Time(pub Timestamp);
 
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let nanos = i128::from(self.0.0) * 1_000_000;
-        let text = OffsetDateTime::from_unix_timestamp_nanos(nanos)
-            .ok()
-            .and_then(|time| time.format(MILLISECONDS).ok());
-        serializer.serialize_str(text.as_deref().unwrap_or("1970-01-01T00:00:00.000Z"))
+        serializer.collect_str(&self.0)
     }
 }
 
@@ -55,6 +45,23 @@ pub fn user(user: &User, is_online: bool) -> UserView<'_> {
         profile_picture: user.picture.as_deref(),
         is_online,
         last_seen: user.last_seen.map(Time),
+    }
+}
+
+/// A user as the host sees them.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HostUserView<'a> {
+    #[serde(flatten)]
+    user: UserView<'a>,
+    is_banned: bool,
+}
+
+/// The view of a user for the host.
+pub fn host_user(user: &User, is_online: bool) -> HostUserView<'_> {
+    HostUserView {
+        user: self::user(user, is_online),
+        is_banned: user.banned,
     }
 }
 
@@ -108,9 +115,8 @@ pub struct MessageView<'a> {
     read_by: &'a [UserId],
     status: &'static str,
     parent_message: Option<Box<MessageView<'a>>>,
-    /// Reactions are not offered yet; the documented shape has the field.
-    reactions: [(); 0],
-    /// Editing is not offered yet; the documented shape has the field.
+    /// Reactions and edits come with imported messages; nobody can add any yet.
+    reactions: &'a [Reaction],
     is_edited: bool,
     is_deleted: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -145,8 +151,8 @@ pub fn message(details: &MessageDetails) -> MessageView<'_> {
             .parent
             .as_deref()
             .map(|parent| Box::new(self::message(parent))),
-        reactions: [],
-        is_edited: false,
+        reactions: &message.reactions,
+        is_edited: message.edited,
         is_deleted: message.deleted,
         client_message_id: message.client_id.as_deref(),
         seq: message.seq,
@@ -185,16 +191,12 @@ pub fn chat(details: &ChatDetails) -> ChatView<'_> {
     let chat = &details.chat;
     ChatView {
         id: chat.id,
-        participants: details
-            .participants
-            .iter()
-            .map(|one| user(&one.user, one.is_online))
-            .collect(),
+        participants: participants(details),
         pet_listing: details.pet.as_ref().and_then(pet),
         chat_type: chat.kind.as_str(),
         last_message: details.last_message.as_ref().map(message),
         last_message_time: Time(chat.last_message_at),
-        is_active: true,
+        is_active: details.is_active,
         blocked_by: &chat.blocked_by,
         unread_count: details
             .participants
@@ -207,6 +209,33 @@ pub fn chat(details: &ChatDetails) -> ChatView<'_> {
         created_at: Time(chat.created_at),
         updated_at: Time(chat.updated_at),
     }
+}
+
+/// `chatUpdated`: what has changed of a chat without a message.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChatUpdateView<'a> {
+    chat_id: ChatId,
+    participants: Vec<UserView<'a>>,
+    pet_listing: Option<&'a RawValue>,
+    is_active: bool,
+}
+
+/// The view of a chat whose participants or pet have changed.
+pub fn chat_update(details: &ChatDetails) -> ChatUpdateView<'_> {
+    ChatUpdateView {
+        chat_id: details.chat.id,
+        participants: participants(details),
+        pet_listing: details.pet.as_ref().and_then(pet),
+        is_active: details.is_active,
+    }
+}
+
+fn participants(details: &ChatDetails) -> Vec<UserView<'_>> {
+    let participants = details.participants.iter();
+    participants
+        .map(|one| user(&one.user, one.is_online))
+        .collect()
 }
 
 /// The host's own document of a pet, as it gave it.
@@ -271,6 +300,16 @@ pub struct DeletedView {
     pub chat_id: ChatId,
     /// Which.
     pub message_id: MessageId,
+}
+
+/// `messagesDeleted`: many at once.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ManyDeletedView<'a> {
+    /// Where.
+    pub chat_id: ChatId,
+    /// Which.
+    pub message_ids: &'a [MessageId],
 }
 
 /// `chatBlocked`.

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::request::{self, MAX_PAGE};
 use super::response::{Body, succeeded};
-use super::{Api, Failure};
+use super::{Api, Failure, token};
 use crate::chat::{Caller, Error, OpenChat};
 use crate::input::parse_id;
 use crate::model::ChatKind;
@@ -44,8 +44,13 @@ impl Api {
         caller: &Caller,
         request: Request<RequestBody>,
     ) -> Result<Response<Body>, Failure> {
+        let token = token(request.headers()).unwrap_or_default().to_owned();
         let input: CreateInput = request::object(request).await?;
-        let (chat, is_new) = self.chat.open_chat(caller, input.into_request()?).await?;
+        let wanted = input.into_request()?;
+        if let Some(backend) = &self.backend {
+            backend.before_chat(&caller.user, &token, &wanted).await?;
+        }
+        let (chat, is_new) = self.chat.open_chat(caller, wanted).await?;
         let (status, message) = if is_new {
             (StatusCode::CREATED, "Chat created successfully")
         } else {
@@ -62,6 +67,14 @@ impl Api {
         let page = request::number(request, "page", 1)?;
         let limit = request::number(request, "limit", 20)?.min(MAX_PAGE);
         let listed = self.chat.my_chats(&caller.user, page, limit).await?;
+        if let Some(backend) = &self.backend {
+            backend.refresh_pets(
+                listed
+                    .chats
+                    .iter()
+                    .filter_map(|chat| chat.chat.pet.as_ref()),
+            );
+        }
         let chats: Vec<_> = listed.chats.iter().map(view::chat).collect();
         let data = json!({ "chats": chats, "pagination": view::chat_pages(listed.pages) });
         succeeded(StatusCode::OK, "Chats retrieved successfully", data)

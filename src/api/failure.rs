@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use hyper::StatusCode;
 
 use crate::access::Refusal;
+use crate::backend;
 use crate::chat;
+use crate::disposal::Unfinished;
 
 /// An answer that is not a success.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +68,7 @@ impl Failure {
     }
 
     /// 503 while the server is stopping or full.
-    pub fn unavailable(message: &'static str) -> Self {
+    pub fn unavailable(message: impl Into<Cow<'static, str>>) -> Self {
         let failure = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message);
         Self {
             retry_after: Some(1),
@@ -98,6 +100,7 @@ impl From<chat::Error> for Failure {
             E::UserNotFound | E::PetNotFound | E::MessageNotFound => StatusCode::NOT_FOUND,
             E::Conflict => StatusCode::CONFLICT,
             E::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
+            E::QuotaExceeded => StatusCode::PAYLOAD_TOO_LARGE,
             E::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
             E::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         };
@@ -113,10 +116,39 @@ impl From<chat::Error> for Failure {
     }
 }
 
+impl From<Unfinished> for Failure {
+    fn from(unfinished: Unfinished) -> Self {
+        match unfinished {
+            Unfinished::Store(error) => error.into(),
+            // Somebody has to look after the directory first.
+            Unfinished::FilesStay(_) => Self {
+                retry_after: Some(60),
+                ..Self::unavailable(unfinished.to_string())
+            },
+        }
+    }
+}
+
+impl From<backend::Refusal> for Failure {
+    fn from(refusal: backend::Refusal) -> Self {
+        match refusal {
+            backend::Refusal::RateLimited(seconds) => chat::Error::RateLimited(seconds).into(),
+            backend::Refusal::Unavailable(seconds) => Self {
+                retry_after: Some(seconds),
+                ..Self::unavailable(refusal.to_string())
+            },
+        }
+    }
+}
+
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::User(error) => error.into(),
+            Refusal::Unavailable(seconds) => Self {
+                retry_after: Some(seconds),
+                ..Self::unavailable(refusal.to_string())
+            },
             Refusal::Missing | Refusal::Invalid | Refusal::Expired => Self::new(
                 StatusCode::UNAUTHORIZED,
                 refusal.code(),

@@ -69,6 +69,10 @@ impl Api {
         let chat: ChatId = parse_id(chat, "chatId")?;
         self.chat.check_may_send(&caller.user, chat).await?;
         let key = idempotency_key(&request)?;
+        // A retry may be of the upload that took the last of the quota, and is answered with it.
+        if key.is_none() {
+            self.chat.check_may_upload(&caller.user).await?;
+        }
         let content_type = request.headers().get(CONTENT_TYPE).cloned();
         let content_type = content_type
             .as_ref()

@@ -1,6 +1,7 @@
 //! REST: parse, call the chat, answer. The whole surface is the one `match` in [`route`]; it cannot name the store.
 
 mod admin;
+mod backup;
 mod body;
 mod chats;
 mod failure;
@@ -11,24 +12,26 @@ mod uploads;
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HeaderMap};
 use hyper::{Request, Response};
 use percent_encoding::percent_decode_str;
 
-pub use self::admin::AdminKey;
 use self::admin::Resource;
+pub use self::admin::{AdminKey, Connections, Gauge, TokenMint};
 use self::body::RequestBody;
 pub use self::failure::Failure;
 pub(crate) use self::response::full;
 pub use self::response::{Body, failed};
 pub use self::uploads::Uploads;
-pub(crate) use self::uploads::remove_doomed;
 use crate::access::{Access, Identity};
 use crate::auth::bearer;
+use crate::backend::Backend;
+use crate::backup::Online;
 use crate::chat::{Caller, Service};
+use crate::disposal::Disposal;
 use crate::media::Media;
 
 /// What the routes work with.
@@ -38,14 +41,26 @@ pub struct Api {
     pub chat: Service,
     /// Who calls.
     pub access: Arc<Access>,
+    /// Knows what we do not know yet, if there is one.
+    pub backend: Option<Arc<Backend>>,
     /// Files.
     pub media: Arc<Media>,
     /// Whether a file is only for the participants of its chat.
     pub private_media: bool,
     /// Uploads under way.
     pub uploads: Uploads,
+    /// Removes for good.
+    pub disposal: Disposal,
     /// Opens the admin API.
     pub admin_key: Option<AdminKey>,
+    /// Backups, for the admin API.
+    pub backup: Online,
+    /// Signs tokens for the host.
+    pub mint: TokenMint,
+    /// How many are connected.
+    pub connections: Gauge,
+    /// When the server began to serve.
+    pub started: Instant,
     /// How long an upload may stand still.
     pub upload_idle: Duration,
 }
@@ -78,10 +93,7 @@ fn route<'p>(path: &[&'p str]) -> Option<(&'static str, Endpoint<'p>)> {
         ["api", "chat", chat, "send-media"] => ("POST", Endpoint::SendMedia(chat)),
         ["api", "chat", chat, "mark-read"] => ("PUT", Endpoint::MarkRead(chat)),
         ["api", "chat", chat, "toggle-block"] => ("PUT", Endpoint::ToggleBlock(chat)),
-        ["api", "admin", "users"] => ("PUT", Endpoint::Admin(Resource::Users)),
-        ["api", "admin", "users", id] => ("GET, HEAD, PUT", Endpoint::Admin(Resource::User(id))),
-        ["api", "admin", "pets"] => ("PUT", Endpoint::Admin(Resource::Pets)),
-        ["api", "admin", "pets", id] => ("GET, HEAD, PUT", Endpoint::Admin(Resource::Pet(id))),
+        ["api", "admin", ref rest @ ..] => admin::route(rest)?,
         ["uploads", "chat_media", name] => ("GET, HEAD", Endpoint::Upload(name)),
         _ => return None,
     })
@@ -185,9 +197,7 @@ mod tests {
             parsed("/api/chat/message/m"),
             Some("DELETE DeleteMessage(\"m\")".to_owned())
         );
-        let user = "GET, HEAD, PUT Admin(User(\"a@b\"))".to_owned();
-        assert_eq!(parsed("/api/admin/users/a%40b"), Some(user));
-        let user = "GET, HEAD, PUT Admin(User(\"a@b\"))".to_owned();
+        let user = "GET, HEAD, PUT, DELETE Admin(User(\"a@b\"))".to_owned();
         assert_eq!(parsed("/api/admin/users/a%40b"), Some(user));
         assert_eq!(parsed("/api/chat"), None);
         assert_eq!(parsed("/"), None);

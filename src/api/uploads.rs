@@ -1,7 +1,7 @@
 //! Uploaded files: given out by name, stored with the message that shows them, removed with the last one.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::body::RequestBody;
@@ -13,10 +13,10 @@ use hyper::{Request, Response, StatusCode};
 use super::request;
 use super::response::Body;
 use super::{Api, Failure, token};
-use crate::chat::{Caller, Content, Error, NewMessage, Sent, Service};
+use crate::chat::{Caller, Content, Error, NewMessage, Sent};
 use crate::id::{ChatId, MessageId, UserId};
 use crate::media::multipart::Form;
-use crate::media::{Kind, Media, MediaError, Stored};
+use crate::media::{Kind, MediaError, Stored, WIDTHS};
 use crate::model::{Attachment, MessageKind};
 
 /// How many uploads there may be at once, in all and of one user.
@@ -87,9 +87,10 @@ impl Api {
             let identity = self.access.identify(token).await?;
             self.chat.check_may_fetch(&identity.user, name).await?;
         }
+        let width = thumbnail_width(&request)?;
         let response = self
             .media
-            .serve(name, request.method(), request.headers())
+            .serve(name, width, request.method(), request.headers())
             .await?;
         Ok(response.map(BodyExt::boxed_unsync))
     }
@@ -103,13 +104,19 @@ impl Api {
         form: Form,
         client_id: Option<String>,
     ) -> Result<Sent, Failure> {
-        let (service, media) = (self.chat.clone(), Arc::clone(&self.media));
+        let (service, disposal) = (self.chat.clone(), self.disposal.clone());
         let sending = tokio::spawn(async move {
             let Form { received, content } = form;
             let name = received.stored().name.clone();
             // Written down before the file has its name: a crash from here on leaves a file that the next start removes.
-            service.expect_file(name.clone()).await?;
-            let stored = received.place().await?;
+            disposal.expect_file(name.clone()).await?;
+            let stored = match received.place().await {
+                Ok(stored) => stored,
+                Err(error) => {
+                    disposal.file_has_arrived(&name);
+                    return Err(error.into());
+                }
+            };
             let sent = match attachment(stored, content) {
                 Ok(content) => {
                     let new = NewMessage {
@@ -123,9 +130,14 @@ impl Api {
                 Err(error) => Err(error),
             };
             match &sent {
-                // What became of the message is unknown: it may be there after a restart, and then it needs its file.
-                Ok(Sent { is_new: true, .. }) | Err(Error::Unavailable) => {}
-                Ok(_) | Err(_) => remove_doomed(&service, &media, name).await,
+                // What became of the message is unknown: it may be there after a restart, and then it needs its file. Until then the
+                // file is still one that is expected.
+                Err(Error::Unavailable) => {}
+                Ok(Sent { is_new: true, .. }) => disposal.file_has_arrived(&name),
+                Ok(_) | Err(_) => {
+                    disposal.file_has_arrived(&name);
+                    disposal.remove_files(vec![name]).await;
+                }
             }
             Ok::<_, Failure>(sent?)
         });
@@ -135,10 +147,10 @@ impl Api {
     /// Deletes a message and the file that only it showed. Goes on when the client goes away; what a crash leaves is removed at the
     /// next start.
     pub(super) async fn delete(&self, caller: Caller, id: MessageId) -> Result<(), Failure> {
-        let (service, media) = (self.chat.clone(), Arc::clone(&self.media));
+        let (service, disposal) = (self.chat.clone(), self.disposal.clone());
         let deleting = tokio::spawn(async move {
             if let Some(file) = service.delete_message(&caller, id).await? {
-                remove_doomed(&service, &media, file).await;
+                disposal.remove_files(vec![file]).await;
             }
             Ok::<_, Error>(())
         });
@@ -146,16 +158,18 @@ impl Api {
     }
 }
 
-/// Removes a file that no message shows. One that cannot be removed now is tried again at the next start.
-pub(crate) async fn remove_doomed(chat: &Service, media: &Media, name: String) {
-    let removed = media.remove(&name).await;
-    if let Err(error) = &removed {
-        tracing::warn!(%error, "a file that no message shows was not removed");
-        return;
-    }
-    if let Err(error) = chat.file_removed(name).await {
-        tracing::warn!(%error, "a removed file was not forgotten");
-    }
+/// `?w=`, which asks for a small copy of a picture.
+fn thumbnail_width(request: &Request<RequestBody>) -> Result<Option<u32>, Failure> {
+    let Some(asked) = request::query(request, "w") else {
+        return Ok(None);
+    };
+    let width = asked.parse().ok().filter(|width| WIDTHS.contains(width));
+    width.map(Some).ok_or_else(|| {
+        Failure::invalid_request(format!(
+            "w must be one of {}",
+            WIDTHS.map(|width| width.to_string()).join(", ")
+        ))
+    })
 }
 
 fn attachment(stored: Stored, caption: Option<String>) -> Result<Content, Error> {
@@ -165,6 +179,7 @@ fn attachment(stored: Stored, caption: Option<String>) -> Result<Content, Error>
         kind,
         size,
         crc32,
+        shown_size,
     } = stored;
     let kind = match kind {
         Kind::Image => MessageKind::Image,
@@ -175,8 +190,8 @@ fn attachment(stored: Stored, caption: Option<String>) -> Result<Content, Error>
         mime: mime.to_owned(),
         size,
         crc32,
-        width: None,
-        height: None,
+        width: shown_size.map(|(width, _)| width),
+        height: shown_size.map(|(_, height)| height),
     };
     Content::received(kind, caption, file)
 }
@@ -202,12 +217,15 @@ impl From<MediaError> for Failure {
     fn from(error: MediaError) -> Self {
         let message = error.to_string();
         let (status, code) = match error {
-            MediaError::NoFile => (StatusCode::BAD_REQUEST, "invalid_media"),
+            MediaError::NoFile | MediaError::Damaged(_) => {
+                (StatusCode::BAD_REQUEST, "invalid_media")
+            }
             MediaError::BadForm(_) | MediaError::Aborted => {
                 (StatusCode::BAD_REQUEST, "invalid_request")
             }
             MediaError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "file_too_large"),
-            MediaError::Unsupported | MediaError::NotAForm => {
+            MediaError::Busy => return Self::unavailable("Too many thumbnails at once"),
+            MediaError::Unsupported | MediaError::NotAForm | MediaError::NoThumbnail => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type")
             }
             MediaError::NotFound => (StatusCode::NOT_FOUND, "not_found"),

@@ -41,6 +41,18 @@ pub enum SecretError {
     /// Nothing at all.
     #[error("the token secret from {0} is empty")]
     Empty(String),
+    /// The one of a data directory, of which an end is missing.
+    #[error(
+        "the token secret {} was cut short; put it back from a backup, or remove it: a new one is made, and every token signed \
+         with the old one is refused",
+        .0.display()
+    )]
+    CutShort(PathBuf),
+    /// What everybody may know.
+    #[error(
+        "the token secret from {0} is a public key, with which anybody could sign; give it with --jwt-public-key-file"
+    )]
+    Public(String),
     /// A file could not be read or made.
     #[error("cannot {doing} the token secret {}: {source}; check the file's owner and mode", .path.display())]
     Io {
@@ -82,6 +94,9 @@ impl Secret {
         if bytes.is_empty() {
             return Err(SecretError::Empty(origin.to_owned()));
         }
+        if is_public(bytes) {
+            return Err(SecretError::Public(origin.to_owned()));
+        }
         if bytes.len() < MIN_BYTES && strength == Strength::Required {
             return Err(SecretError::Weak {
                 origin: origin.to_owned(),
@@ -105,7 +120,12 @@ impl Secret {
         if !path.try_exists().map_err(failed("read", &path))? {
             create(data_dir, &path).map_err(failed("create", &path))?;
         }
-        Self::from_file(&path, Strength::Required)
+        let secret = Self::from_file(&path, Strength::Required)?;
+        // With a part of it every token that is out would be refused, and nobody would know why.
+        if secret.0.len() < 2 * MIN_BYTES && secret.0.iter().all(u8::is_ascii_hexdigit) {
+            return Err(SecretError::CutShort(path));
+        }
+        Ok(secret)
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
@@ -119,6 +139,15 @@ fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SecretE
         path: path.to_owned(),
         source,
     }
+}
+
+/// RFC 8725 §2.1: a public key that is taken for a secret lets everybody in who has it.
+fn is_public(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    let labels = ["PUBLIC KEY", "RSA PUBLIC KEY", "CERTIFICATE"];
+    labels
+        .iter()
+        .any(|label| text.contains(&format!("-----BEGIN {label}-----")))
 }
 
 /// Whole or not at all, and never in place of one that another process has just made: tokens signed with it are out.
@@ -209,8 +238,27 @@ mod tests {
         assert!(matches!(empty, Err(SecretError::Empty(_))));
         fs::write(dir.path().join(FILE_NAME), "").unwrap();
         assert!(Secret::of_data_dir(dir.path()).is_err(), "never replaced");
+        for kept in [33, 40, 63] {
+            fs::write(dir.path().join(FILE_NAME), "a".repeat(kept)).unwrap();
+            let refused = Secret::of_data_dir(dir.path()).unwrap_err().to_string();
+            assert!(refused.contains("backup"), "{refused}");
+        }
+        // Somebody may have put one of their own there.
+        fs::write(dir.path().join(FILE_NAME), "x".repeat(40)).unwrap();
+        assert!(Secret::of_data_dir(dir.path()).is_ok());
         let missing = Secret::from_file(&dir.path().join("absent"), Strength::Required);
         assert!(matches!(missing, Err(SecretError::Io { .. })));
+    }
+
+    #[test]
+    fn a_public_key_is_no_secret() {
+        for label in ["PUBLIC KEY", "RSA PUBLIC KEY", "CERTIFICATE"] {
+            let text =
+                format!("-----BEGIN {label}-----\nMCowBQYDK2VwAyEA\n-----END {label}-----\n");
+            let refused = Secret::new(text.as_bytes(), "a test", Strength::WeakAllowed);
+            let said = refused.unwrap_err().to_string();
+            assert!(said.contains("--jwt-public-key-file"), "{said}");
+        }
     }
 
     #[test]

@@ -23,7 +23,7 @@ fn signed_with(key: &[u8], header: &str, payload: &[u8]) -> String {
         URL_SAFE_NO_PAD.encode(payload)
     );
     let key = EncodingKey::from_secret(key);
-    let signature = crypto::sign(message.as_bytes(), &key, ALGORITHM).unwrap();
+    let signature = crypto::sign(message.as_bytes(), &key, SHARED).unwrap();
     format!("{message}.{signature}")
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::details::{ChatDetails, Gatherer, membership, unblocked};
+use super::details::{ChatDetails, Gatherer, membership, open_to};
 use super::event::Event;
 use super::{Caller, Error, Pages, Service, announce};
 use crate::id::{ChatId, PetId, UserId};
@@ -42,6 +42,9 @@ impl Service {
         self.store
             .write(move |tx| {
                 let kind = request.kind()?;
+                if tx.erased(&user)?.is_some() {
+                    return Err(Error::CallerUnknown);
+                }
                 let other = other_side(tx, &user, &request)?;
                 let participants = vec![user, other];
                 if let Some(chat) = tx.chat_between(kind, request.pet.as_ref(), &participants)? {
@@ -147,11 +150,11 @@ impl Service {
     pub async fn check_may_send(&self, user: &UserId, chat: ChatId) -> Result<(), Error> {
         let user = user.clone();
         self.store
-            .read(move |tables| unblocked(membership(tables, &user, chat)?).map(drop))
+            .read(move |tables| open_to(tables, &user, membership(tables, &user, chat)?).map(drop))
             .await
     }
 
-    fn with_presence(&self, mut details: ChatDetails) -> ChatDetails {
+    pub(super) fn with_presence(&self, mut details: ChatDetails) -> ChatDetails {
         for participant in &mut details.participants {
             participant.is_online = self.presence.is_online(&participant.user.id);
         }

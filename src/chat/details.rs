@@ -18,6 +18,9 @@ pub enum Status {
     Read,
 }
 
+/// The name that others see of a user who was erased.
+const ERASED: &str = "Deleted user";
+
 /// A message, who wrote it, how far it has come, and what it answers.
 #[derive(Debug, Clone)]
 pub struct MessageDetails {
@@ -40,8 +43,10 @@ pub struct ChatDetails {
     pub chat: Chat,
     /// Who takes part, in the chat's order.
     pub participants: Vec<Participant>,
-    /// The pet of an inquiry.
+    /// The pet of an inquiry, or what is left of it.
     pub pet: Option<Pet>,
+    /// Whether all of its participants are still there.
+    pub is_active: bool,
     /// The newest message.
     pub last_message: Option<MessageDetails>,
 }
@@ -58,15 +63,19 @@ pub struct Participant {
 }
 
 /// Gathers details of one chat and remembers what it has read already.
-pub(super) struct Gatherer<'t, S> {
+#[derive(Debug)]
+pub struct Gatherer<'t, S> {
     tables: &'t Tables<S>,
     chat: Chat,
     states: Vec<(UserId, ReadState)>,
     users: HashMap<UserId, User>,
+    /// One of the participants was erased.
+    lacks_somebody: bool,
 }
 
 impl<'t, S: Source> Gatherer<'t, S> {
-    pub(super) fn new(tables: &'t Tables<S>, chat: Chat) -> Result<Self, Error> {
+    /// Of this chat, as the tables have it.
+    pub fn new(tables: &'t Tables<S>, chat: Chat) -> Result<Self, Error> {
         let states = chat
             .participants
             .iter()
@@ -77,11 +86,12 @@ impl<'t, S: Source> Gatherer<'t, S> {
             chat,
             states,
             users: HashMap::new(),
+            lacks_somebody: false,
         })
     }
 
     /// The message with its parent.
-    pub(super) fn message(&mut self, message: Message) -> Result<MessageDetails, Error> {
+    pub fn message(&mut self, message: Message) -> Result<MessageDetails, Error> {
         let parent = match message.parent {
             Some(seq) => self.tables.message(message.chat, seq)?,
             None => None,
@@ -124,7 +134,7 @@ impl<'t, S: Source> Gatherer<'t, S> {
     }
 
     /// The chat itself; presence is filled in by the service, which alone knows it.
-    pub(super) fn chat(mut self) -> Result<ChatDetails, Error> {
+    pub fn chat(mut self) -> Result<ChatDetails, Error> {
         let last_message = match self.chat.last_seq {
             0 => None,
             seq => self.tables.message(self.chat.id, seq)?,
@@ -132,15 +142,15 @@ impl<'t, S: Source> Gatherer<'t, S> {
         let last_message = last_message
             .map(|message| self.message(message))
             .transpose()?;
-        let pet = self
-            .chat
-            .pet
-            .as_ref()
-            .map(|pet| self.tables.pet(pet))
-            .transpose()?
-            .flatten();
+        let pet = match &self.chat.pet {
+            Some(pet) => match self.tables.pet(pet)? {
+                None => self.tables.removed_pet(pet)?,
+                known => known,
+            },
+            None => None,
+        };
         let states = std::mem::take(&mut self.states);
-        let participants = states
+        let participants: Vec<Participant> = states
             .into_iter()
             .map(|(id, state)| {
                 Ok(Participant {
@@ -154,6 +164,7 @@ impl<'t, S: Source> Gatherer<'t, S> {
             chat: self.chat,
             participants,
             pet,
+            is_active: !self.lacks_somebody,
             last_message,
         })
     }
@@ -162,7 +173,17 @@ impl<'t, S: Source> Gatherer<'t, S> {
         if let Some(user) = self.users.get(id) {
             return Ok(user.clone());
         }
-        let user = self.tables.user(id)?.unwrap_or_else(|| stub(id));
+        let user = match self.tables.user(id)? {
+            Some(user) => user,
+            None if self.tables.erased(id)?.is_some() => {
+                self.lacks_somebody = true;
+                User {
+                    name: ERASED.to_owned(),
+                    ..stub(id)
+                }
+            }
+            None => stub(id),
+        };
         self.users.insert(id.clone(), user.clone());
         Ok(user)
     }
@@ -183,22 +204,34 @@ pub(super) fn stub(id: &UserId) -> User {
 }
 
 /// The chat, if `user` takes part in it. The one check of membership (promise P12): whether the chat exists is not revealed.
+/// Somebody who was erased takes part in nothing, also where a request of theirs had been let in just before.
 pub(super) fn membership<S: Source>(
     tables: &Tables<S>,
     user: &UserId,
     chat: ChatId,
 ) -> Result<Chat, Error> {
+    if tables.erased(user)?.is_some() {
+        return Err(Error::CallerUnknown);
+    }
     tables
         .chat(chat)?
         .filter(|chat| chat.has(user))
         .ok_or(Error::AccessDenied)
 }
 
-/// Refuses while anybody blocks the chat.
-pub(super) fn unblocked(chat: Chat) -> Result<Chat, Error> {
-    if chat.blocked_by.is_empty() {
-        Ok(chat)
-    } else {
-        Err(Error::ChatBlocked)
+/// The chat, if `user` may send to it: nobody blocks it, and there is somebody at the other end.
+pub(super) fn open_to<S: Source>(
+    tables: &Tables<S>,
+    user: &UserId,
+    chat: Chat,
+) -> Result<Chat, Error> {
+    if !chat.blocked_by.is_empty() {
+        return Err(Error::ChatBlocked);
     }
+    for other in chat.others(user) {
+        if tables.erased(other)?.is_some() {
+            return Err(Error::UserNotFound);
+        }
+    }
+    Ok(chat)
 }

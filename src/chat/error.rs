@@ -62,6 +62,9 @@ pub enum Error {
     /// Too many in too short a time.
     #[error("Too many requests. Try again in {0} s")]
     RateLimited(u64),
+    /// The user's files take as much as they may.
+    #[error("Your storage for pictures and videos is full. Delete some to send others")]
+    QuotaExceeded,
     /// The disk is full; reading goes on.
     #[error("The server's disk is full; nothing was stored")]
     StorageFull,
@@ -92,6 +95,7 @@ impl Error {
             Self::MessageNotFound => "message_not_found",
             Self::Conflict => "conflict",
             Self::RateLimited(_) => "rate_limited",
+            Self::QuotaExceeded => "quota_exceeded",
             Self::StorageFull => "storage_full",
             Self::Unavailable => "unavailable",
         }

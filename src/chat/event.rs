@@ -74,6 +74,34 @@ pub enum Event {
         /// Whose doing it was.
         by: Caller,
     },
+    /// Many messages of a chat lost their content at once.
+    MessagesDeleted {
+        /// Where.
+        chat: ChatId,
+        /// All of them.
+        messages: Vec<MessageId>,
+        /// Those that an app is likely to show.
+        recent: Vec<MessageId>,
+        /// To whom.
+        participants: Vec<UserId>,
+        /// Counters that sank.
+        unread: Vec<UnreadChange>,
+    },
+    /// Counters sank because messages were too old to be kept.
+    CountersSank {
+        /// The counters.
+        unread: Vec<UnreadChange>,
+    },
+    /// The host wants a user to be here no more: erased, or banned.
+    UserExpelled {
+        /// Who.
+        user: UserId,
+    },
+    /// What is shown of a participant or of the pet of a chat has changed. Not on disk: whoever fetches the chat sees it.
+    ChatUpdated {
+        /// The chat as everybody sees it.
+        chat: Arc<ChatDetails>,
+    },
     /// Somebody blocked or unblocked a chat.
     ChatBlocked {
         /// Which.
@@ -137,7 +165,12 @@ impl Event {
                 chat, blocked_by, ..
             } => record(5, &(chat, blocked_by)),
             Event::ChatOpened { chat, .. } => record(6, &chat.chat.id),
-            Event::PresenceChanged { .. } | Event::Typing { .. } => Vec::new(),
+            Event::MessagesDeleted { chat, messages, .. } => record(7, &(chat, messages)),
+            Event::UserExpelled { user } => record(8, user),
+            Event::PresenceChanged { .. }
+            | Event::Typing { .. }
+            | Event::ChatUpdated { .. }
+            | Event::CountersSank { .. } => Vec::new(),
         }
     }
 }

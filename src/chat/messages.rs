@@ -3,18 +3,17 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::details::{Gatherer, MessageDetails, membership, unblocked};
+use super::burial::{Depth, bury};
+use super::details::{Gatherer, MessageDetails, membership, open_to};
 use super::event::Event;
-use super::receipts::{count_unread, uncount_unread};
+use super::receipts::count_unread;
 use super::{Caller, Content, Error, Service, announce};
 use crate::id::{ChatId, MessageId, UserId};
 use crate::model::{Attachment, Chat, Message, Timestamp, Upload};
-use crate::store::Transaction;
+use crate::store::{Snapshot, Source, Tables, Transaction};
 
 /// Longest `clientMessageId` in characters.
 pub const MAX_CLIENT_ID: usize = 64;
-/// What stands in a deleted message.
-const DELETED: &str = "This message was deleted";
 
 fn check_client_id(id: Option<&str>) -> Result<(), Error> {
     match id {
@@ -79,6 +78,8 @@ impl Service {
         sent_at: Option<Timestamp>,
     ) -> Result<Sent, Error> {
         let events = self.events.clone();
+        // What was said elsewhere long ago is not refused for its size.
+        let quota = sent_at.map_or(self.options.media_quota, |_| 0);
         self.store
             .write(move |tx| {
                 let chat = membership(tx, &caller.user, new.chat)?;
@@ -89,7 +90,10 @@ impl Service {
                         is_new: false,
                     });
                 }
-                let chat = unblocked(chat)?;
+                let chat = open_to(tx, &caller.user, chat)?;
+                if let Content::Received(_, _, file) = &new.content {
+                    check_quota(tx, &caller.user, file.size, quota)?;
+                }
                 let (chat, message) = insert(tx, &chat, &caller.user, new, sent_at)?;
                 let unread = count_unread(tx, &chat, &caller.user)?;
                 let participants = chat.participants.clone();
@@ -132,8 +136,8 @@ impl Service {
                 if message.deleted {
                     return Ok(None);
                 }
-                let unread = uncount_unread(tx, &chat, &message)?;
-                let orphan = bury(tx, message)?;
+                let mut buried = bury(tx, &chat, vec![message], Depth::Content)?;
+                let unread = std::mem::take(&mut buried.unread);
                 let (chat, participants) = (chat.id, chat.participants);
                 let event = Event::MessageDeleted {
                     chat,
@@ -143,9 +147,31 @@ impl Service {
                     by: caller,
                 };
                 announce(tx, &events, event);
-                Ok(orphan)
+                Ok(buried.files.pop())
             })
             .await
+    }
+
+    /// Checks that the user may upload anything at all, before a file comes in.
+    pub async fn check_may_upload(&self, user: &UserId) -> Result<(), Error> {
+        let (user, quota) = (user.clone(), self.options.media_quota);
+        self.store
+            .read(move |tables| check_quota(tables, &user, 1, quota))
+            .await
+    }
+
+    /// Counts everybody's files if that has never been done.
+    pub async fn count_files(&self) -> Result<(), Error> {
+        let unknown = |tables: &Snapshot<'_>| tables.is_usage_unknown();
+        if self.store.read(unknown).await? {
+            self.store
+                .write(|tx| {
+                    tx.recount_usage()?;
+                    Ok::<_, Error>(())
+                })
+                .await?;
+        }
+        Ok(())
     }
 
     /// A file is about to get its name. Until a message shows it, it is one to be removed.
@@ -158,17 +184,50 @@ impl Service {
             .await
     }
 
-    /// Files that no message shows and that are still to be removed: a crash came between.
+    /// Files that no message shows: about to be placed, or still to be removed.
     pub async fn doomed_files(&self) -> Result<Vec<String>, Error> {
         self.store.read(|tables| Ok(tables.doomed_files()?)).await
     }
 
-    /// A file that was to be removed is gone.
-    pub async fn file_removed(&self, name: String) -> Result<(), Error> {
+    /// Files that were to be removed are gone.
+    pub async fn files_removed(&self, names: Vec<String>) -> Result<(), Error> {
         self.store
             .write(move |tx| {
-                tx.forget_doomed(&name);
+                for name in &names {
+                    tx.forget_doomed(name);
+                }
                 Ok(())
+            })
+            .await
+    }
+
+    /// Of these files, those that no message shows.
+    pub async fn unknown_files(&self, names: Vec<String>) -> Result<Vec<String>, Error> {
+        self.store
+            .read(move |tables| {
+                let mut unknown = Vec::new();
+                for name in names {
+                    if tables.upload(&name)?.is_none() {
+                        unknown.push(name);
+                    }
+                }
+                Ok(unknown)
+            })
+            .await
+    }
+
+    /// Of these files, those that no message shows and no upload is about to bring. They are written down as to be removed.
+    pub async fn doom_orphans(&self, names: Vec<String>) -> Result<Vec<String>, Error> {
+        self.store
+            .write(move |tx| {
+                let mut orphans = Vec::new();
+                for name in names {
+                    if tx.upload(&name)?.is_none() && !tx.is_doomed(&name)? {
+                        tx.doom_file(&name);
+                        orphans.push(name);
+                    }
+                }
+                Ok(orphans)
             })
             .await
     }
@@ -182,6 +241,21 @@ impl Service {
                 membership(tables, &user, upload.chat).map(drop)
             })
             .await
+    }
+}
+
+/// Checks that `size` bytes more are within the user's quota; 0 is none.
+fn check_quota<S: Source>(
+    tables: &Tables<S>,
+    user: &UserId,
+    size: u64,
+    quota: u64,
+) -> Result<(), Error> {
+    let fits = quota == 0 || tables.media_usage(user)?.saturating_add(size) <= quota;
+    if fits {
+        Ok(())
+    } else {
+        Err(Error::QuotaExceeded)
     }
 }
 
@@ -237,6 +311,8 @@ fn insert(
         deleted: false,
         created_at: now,
         updated_at: now,
+        edited: false,
+        reactions: Vec::new(),
     };
     let mut chat = before.clone();
     chat.last_seq = message.seq;
@@ -276,28 +352,4 @@ fn attach(
     tx.put_upload(&upload)?;
     tx.forget_doomed(&upload.attachment.name);
     Ok(Some(upload.attachment))
-}
-
-/// Takes a message's content away; answers the file that nothing shows any more.
-fn bury(tx: &mut Transaction<'_>, mut message: Message) -> Result<Option<String>, Error> {
-    DELETED.clone_into(&mut message.content);
-    message.deleted = true;
-    message.updated_at = tx.now();
-    let file = message.attachment.take();
-    tx.update_message(&message)?;
-    let Some(mut upload) = file
-        .map(|file| tx.upload(&file.name))
-        .transpose()?
-        .flatten()
-    else {
-        return Ok(None);
-    };
-    upload.uses = upload.uses.saturating_sub(1);
-    if upload.uses > 0 {
-        tx.put_upload(&upload)?;
-        return Ok(None);
-    }
-    tx.remove_upload(&upload.attachment.name);
-    tx.doom_file(&upload.attachment.name);
-    Ok(Some(upload.attachment.name))
 }

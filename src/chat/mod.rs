@@ -4,34 +4,44 @@
 //! What others have to hear of leaves as [`Event`]s after the commit, in commit order. It knows no JSON, no HTTP and no
 //! sockets.
 
+mod burial;
 mod chats;
 mod content;
 mod details;
 mod directory;
+mod erasure;
 mod error;
 mod event;
 mod history;
 mod messages;
+mod operations;
 mod presence;
 mod receipts;
+mod retention;
 #[cfg(test)]
 mod tests;
 mod typing;
+mod updates;
 
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+pub use self::burial::DELETED;
 pub use self::chats::{ChatPage, OpenChat};
 pub use self::content::Content;
-pub use self::details::{ChatDetails, MessageDetails, Participant, Status};
+pub use self::details::{ChatDetails, Gatherer, MessageDetails, Participant, Status};
 pub use self::directory::Profile;
+pub use self::erasure::{ErasedCounts, Erasure, PetStub};
 pub use self::error::Error;
 pub use self::event::{Event, UnreadChange};
 pub use self::history::{History, HistoryPage, Pages};
 pub use self::messages::{MAX_CLIENT_ID, NewMessage, Sent};
+pub use self::operations::{Compaction, Statistics, StorageState};
 pub use self::presence::Presence;
 use self::receipts::Receipts;
+pub use self::retention::{Expiry, TooOld};
+use self::updates::Updates;
 use crate::id::UserId;
 use crate::limits::{Limiter, Rate};
 use crate::store::{Store, Transaction};
@@ -61,6 +71,8 @@ pub struct Options {
     pub require_known_users: bool,
     /// Fetching a page of history marks it read.
     pub mark_read_on_fetch: bool,
+    /// Bytes of files that one user may have in messages; 0 for no limit.
+    pub media_quota: u64,
     /// How fast one user may send.
     pub message_rate: Rate,
 }
@@ -72,6 +84,9 @@ pub struct Service {
     events: mpsc::Sender<Event>,
     presence: Arc<Presence>,
     receipts: Arc<Receipts>,
+    updates: Arc<Updates>,
+    counting: Arc<tokio::sync::Mutex<()>>,
+    compacting: Arc<tokio::sync::Mutex<()>>,
     sending: Arc<Limiter<UserId>>,
     greeting: Arc<Limiter<UserId>>,
     options: Options,
@@ -86,6 +101,9 @@ impl Service {
             events,
             presence: Arc::default(),
             receipts: Arc::default(),
+            updates: Arc::default(),
+            counting: Arc::default(),
+            compacting: Arc::default(),
             sending: Arc::new(Limiter::new(options.message_rate)),
             greeting: Arc::new(Limiter::new(GREETING_RATE)),
             options,

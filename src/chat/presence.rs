@@ -23,6 +23,14 @@ impl Presence {
             .contains_key(user)
     }
 
+    /// How many users are online.
+    pub fn count(&self) -> usize {
+        self.sockets
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
+    }
+
     /// Counts a socket in; `true` for the user's first.
     fn enter(&self, user: &UserId) -> bool {
         let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);

@@ -199,17 +199,22 @@ pub(super) fn count_unread(
     Ok(changes)
 }
 
-/// One unread message less for those who had not read it.
+/// These messages of one chat count no more for those who had not read them.
 pub(super) fn uncount_unread(
     tx: &mut Transaction<'_>,
     chat: &Chat,
-    message: &Message,
+    messages: &[&Message],
 ) -> Result<Vec<UnreadChange>, Error> {
     let mut changes = Vec::new();
-    for user in chat.others(&message.sender) {
+    for user in &chat.participants {
         let state = tx.read_state(user, chat.id)?;
-        if state.read < message.seq {
-            let unread = state.unread.saturating_sub(1);
+        let counted = messages
+            .iter()
+            .filter(|one| one.sender != *user && one.seq > state.read)
+            .count();
+        if counted > 0 {
+            let counted = u32::try_from(counted).unwrap_or(u32::MAX);
+            let unread = state.unread.saturating_sub(counted);
             changes.push(put_unread(
                 tx,
                 user,

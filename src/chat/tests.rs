@@ -1,15 +1,18 @@
 //! The rules, one by one and in random histories, without REST or sockets.
 
+mod disposal_tests;
+
 use std::sync::Arc;
 
 use proptest::prelude::*;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
+use self::disposal_tests::{erase, expire};
 use super::*;
 use crate::id::{ChatId, MessageId, PetId};
 use crate::limits::Rate;
-use crate::model::{Attachment, ChatKind, MessageKind, Pet};
+use crate::model::{Attachment, ChatKind, MessageKind, Pet, Timestamp};
 use crate::store;
 
 /// A service with three users, a pet of the first, and what it announces.
@@ -30,6 +33,16 @@ fn as_user(user: &str) -> Caller {
     }
 }
 
+fn profile(user: &str) -> Profile {
+    Profile {
+        id: id(user),
+        name: Some(user.to_owned()),
+        email: None,
+        picture: None,
+        said_at: None,
+    }
+}
+
 async fn fixture() -> Fixture {
     let dir = tempfile::tempdir().unwrap();
     let options = store::Options {
@@ -41,6 +54,7 @@ async fn fixture() -> Fixture {
     let options = Options {
         require_known_users: false,
         mark_read_on_fetch: false,
+        media_quota: 0,
         message_rate: Rate {
             per_minute: 0,
             burst: 1,
@@ -48,14 +62,7 @@ async fn fixture() -> Fixture {
     };
     let (chat, events) = Service::new(store, options);
     for user in ["seller", "buyer", "stranger"] {
-        let profile = Profile {
-            id: id(user),
-            name: Some(user.to_owned()),
-            email: None,
-            picture: None,
-            said_at: None,
-        };
-        chat.put_user(profile).await.unwrap();
+        chat.put_user(profile(user)).await.unwrap();
     }
     let owner = Some(id("seller"));
     let document = r#"{"_id":"pet","title":"Beagle"}"#.to_owned();
@@ -719,6 +726,10 @@ enum Step {
     Send(bool),
     Read(bool, usize),
     Delete(bool, usize),
+    /// Everything before this moment is too old.
+    Expire(i64),
+    /// Erased by the host, and made known again.
+    Erase(bool),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -726,6 +737,8 @@ fn step() -> impl Strategy<Value = Step> {
         4 => any::<bool>().prop_map(Step::Send),
         2 => (any::<bool>(), 0..40_usize).prop_map(|(who, at)| Step::Read(who, at)),
         2 => (any::<bool>(), 0..40_usize).prop_map(|(who, at)| Step::Delete(who, at)),
+        1 => (0..60_i64).prop_map(Step::Expire),
+        1 => any::<bool>().prop_map(Step::Erase),
     ]
 }
 
@@ -746,10 +759,17 @@ async fn recount(steps: Vec<Step>) {
     let name = |who| if who { "buyer" } else { "seller" };
     let mut sent: Vec<Arc<MessageDetails>> = Vec::new();
     let mut read = [0_u64; 2];
-    let mut deleted = std::collections::HashSet::new();
-    for step in steps {
+    let mut gone = std::collections::HashSet::new();
+    for (at, step) in (0..).zip(steps) {
         match step {
-            Step::Send(who) => sent.push(fixture.send(name(who), chat, "x").await.unwrap().message),
+            Step::Send(who) => {
+                // A message's number of seconds is its age in this history.
+                let (sender, new) = (id(name(who)), text_message(chat, "x"));
+                let outcome = fixture
+                    .chat
+                    .import_message(&sender, new, Timestamp(at * 1000));
+                sent.push(outcome.await.unwrap().message);
+            }
             Step::Read(who, at) if !sent.is_empty() => {
                 let message = &sent[at % sent.len()].message;
                 fixture
@@ -768,8 +788,22 @@ async fn recount(steps: Vec<Step>) {
                     .await;
                 if message.sender.as_str() == name(who) {
                     outcome.unwrap();
-                    deleted.insert(message.seq);
+                    gone.insert(message.seq);
                 }
+            }
+            Step::Expire(before) => {
+                let before = Timestamp(before * 1000);
+                expire(&fixture.chat, TooOld::Content(before)).await;
+                let old = sent.iter().filter(|one| one.message.created_at < before);
+                gone.extend(old.map(|one| one.message.seq));
+            }
+            Step::Erase(who) => {
+                erase(&fixture.chat, name(who)).await;
+                fixture.chat.put_user(profile(name(who))).await.unwrap();
+                let own = sent
+                    .iter()
+                    .filter(|one| one.message.sender.as_str() == name(who));
+                gone.extend(own.map(|one| one.message.seq));
             }
             Step::Read(..) | Step::Delete(..) => {}
         }
@@ -779,11 +813,22 @@ async fn recount(steps: Vec<Step>) {
                 .iter()
                 .map(|one| &one.message)
                 .filter(|one| one.sender.as_str() != name(who) && one.seq > read[usize::from(who)])
-                .filter(|one| !deleted.contains(&one.seq))
+                .filter(|one| !gone.contains(&one.seq))
                 .count();
             assert_eq!(fixture.unread(name(who), chat).await as usize, expected);
             let total = fixture.chat.unread_total(&id(name(who))).await.unwrap();
             assert_eq!(total, expected as u64);
         }
+    }
+    let page = fixture
+        .chat
+        .history(&as_user("buyer"), chat, History::Page(1), 100)
+        .await
+        .unwrap();
+    for (seq, one) in (1..).zip(&page.messages) {
+        assert_eq!(
+            (one.message.seq, one.message.deleted),
+            (seq, gone.contains(&seq))
+        );
     }
 }

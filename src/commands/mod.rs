@@ -1,17 +1,26 @@
 //! What the binary can be told to do; one file each.
 
+mod backup;
 mod banner;
 mod compact;
+mod download;
+mod export;
 mod healthcheck;
+mod import;
 mod manual;
+mod restore;
 mod serve;
 mod stats;
 mod token;
 mod verify;
 
+pub use self::backup::backup;
 pub use self::compact::compact;
+pub use self::export::export;
 pub use self::healthcheck::healthcheck;
+pub use self::import::import;
 pub use self::manual::{completions, man};
+pub use self::restore::restore;
 pub use self::serve::serve;
 pub use self::stats::stats;
 pub use self::token::token;

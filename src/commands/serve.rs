@@ -1,10 +1,13 @@
 //! `serve`: logs, signals, runtime, and the server between them.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use super::banner;
+use crate::auth::KeySet;
 use crate::config::{Log, LogFormat, Serve};
 use crate::server::Server;
 
@@ -42,8 +45,22 @@ async fn run(config: &Serve) -> Result<()> {
         // Nothing has been acknowledged yet, and an index that is half built is built anew.
         () = stop.as_mut() => return Ok(()),
     };
+    // Without a file of keys there is nothing to read again, and the signal means what it always means.
+    if let Some(keys) = server.key_set() {
+        tokio::spawn(read_keys_when_told(keys, signal(SignalKind::hangup())?));
+    }
     banner::print(&server);
     Ok(server.run(stop).await?)
+}
+
+async fn read_keys_when_told(keys: Arc<KeySet>, mut told: Signal) {
+    while told.recv().await.is_some() {
+        let keys = Arc::clone(&keys);
+        let read = tokio::task::spawn_blocking(move || keys.reload());
+        if let Ok(Err(error)) = read.await {
+            tracing::error!(%error, "the token keys stay as they were");
+        }
+    }
 }
 
 fn start_log(log: &Log) -> Result<()> {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::auth::{Secret, Strength, mint};
 use crate::config::Token;
+use crate::store;
 
 /// Prints a token.
 pub fn token(arguments: &Token) -> Result<()> {
@@ -15,9 +16,14 @@ pub fn token(arguments: &Token) -> Result<()> {
     } else {
         Strength::Required
     };
+    if tokens.verifies_only() {
+        bail!(
+            "public keys check tokens and cannot sign one; give a secret too, with --jwt-secret-file"
+        );
+    }
     if tokens.jwt_secret.is_empty() && tokens.jwt_secret_file.is_empty() {
         let dir = &arguments.data_dir;
-        std::fs::create_dir_all(dir).with_context(|| {
+        store::make_data_dir(dir).with_context(|| {
             format!(
                 "cannot create {}; make it writable or name another with --data-dir",
                 dir.display()

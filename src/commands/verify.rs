@@ -63,6 +63,7 @@ fn as_json(verified: &Verified) -> serde_json::Value {
         "messages": findings.messages,
         "uploads": findings.uploads,
         "orphanedFiles": findings.orphans,
+        "orphanedFileNames": findings.orphan_names,
         "problems": findings.problems,
         "told": findings.told,
     })
@@ -84,9 +85,12 @@ fn print(verified: &Verified) {
     }
     if findings.orphans > 0 {
         println!(
-            "{} files in the media directory belong to no message",
+            "{} files in the media directory belong to no message; the server removes them (--orphan-hours)",
             findings.orphans
         );
+        for name in &findings.orphan_names {
+            println!("orphan: {name}");
+        }
     }
     for problem in &findings.told {
         println!("problem: {problem}");

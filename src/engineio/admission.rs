@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -27,6 +27,7 @@ pub(super) struct Admission {
     grace: Duration,
     polling: AtomicUsize,
     websocket: AtomicUsize,
+    refused: AtomicU64,
     addresses: Mutex<HashMap<IpAddr, usize>>,
     strangers: Mutex<Strangers>,
 }
@@ -53,6 +54,7 @@ impl Admission {
             grace: config.unaccepted_grace,
             polling: AtomicUsize::new(0),
             websocket: AtomicUsize::new(0),
+            refused: AtomicU64::new(0),
             addresses: Mutex::default(),
             strangers: Mutex::default(),
         }
@@ -66,8 +68,28 @@ impl Admission {
         }
     }
 
+    /// How many sessions there was no place for.
+    pub(super) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
     /// A place for one more session.
     pub(super) fn reserve(
+        self: &Arc<Self>,
+        transport: Transport,
+        peer: Option<SocketAddr>,
+    ) -> Result<Slot, Full> {
+        self.counted(self.take_place(transport, peer))
+    }
+
+    fn counted<T>(&self, outcome: Result<T, Full>) -> Result<T, Full> {
+        if outcome.is_err() {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        outcome
+    }
+
+    fn take_place(
         self: &Arc<Self>,
         transport: Transport,
         peer: Option<SocketAddr>,
@@ -104,7 +126,8 @@ impl Admission {
     /// time: whoever means to be accepted is, long before.
     pub(super) fn meet(self: &Arc<Self>, session: &Arc<Shared>) -> Result<(), Full> {
         let now = Instant::now();
-        let (number, outstayed) = self.strangers().enter(session, now, self)?;
+        let entered = self.strangers().enter(session, now, self);
+        let (number, outstayed) = self.counted(entered)?;
         session.lock().stranger = Some(Waiting {
             admission: Arc::clone(self),
             number,
@@ -245,6 +268,7 @@ mod tests {
         drop(two);
         let counts = admission.counts();
         assert_eq!((counts.polling, counts.websocket), (4, 0));
+        assert_eq!(admission.refused(), 2);
         assert!(reserve("192.0.2.1:4").is_ok());
         assert_eq!(admission.addresses().len(), 1);
     }

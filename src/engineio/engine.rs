@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response};
+use serde::Serialize;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -48,7 +49,7 @@ pub(super) struct Inner<H> {
 }
 
 /// How many sessions there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Counts {
     /// On long-polling.
     pub polling: usize,
@@ -88,6 +89,11 @@ impl<H: Handler> Engine<H> {
         self.0.admission.counts()
     }
 
+    /// How many handshakes were refused for want of a place.
+    pub fn refused_count(&self) -> u64 {
+        self.0.admission.refused()
+    }
+
     /// How many sessions have ended, by reason.
     pub fn close_counts(&self) -> impl Iterator<Item = (CloseReason, u64)> {
         self.0.closes.read().into_iter()
@@ -103,7 +109,7 @@ impl<H: Handler> Engine<H> {
         let upgrade = hyper::upgrade::on(&mut request);
         let (parts, body) = request.into_parts();
         let is_upgrade = parts.headers.contains_key(hyper::header::UPGRADE);
-        match self.route(&parts, body, upgrade).await {
+        match self.route(parts, body, upgrade).await {
             Ok(response) => response,
             Err(error) if is_upgrade => error.upgrade_response(),
             Err(error) => error.response(),
@@ -112,32 +118,32 @@ impl<H: Handler> Engine<H> {
 
     async fn route(
         &self,
-        parts: &Parts,
+        parts: Parts,
         body: Incoming,
         upgrade: OnUpgrade,
     ) -> Result<Response<Body>, RequestError> {
-        let asked = Asked::read(parts, &self.0.config)?;
+        let asked = Asked::read(&parts, &self.0.config)?;
         let Some(sid) = &asked.sid else {
-            asked.check_open(parts)?;
+            asked.check_open(&parts)?;
             return match asked.transport {
-                Transport::Polling => self.open_polling(parts, &asked),
-                Transport::WebSocket => self.open_websocket(parts, &asked, upgrade),
+                Transport::Polling => self.open_polling(&parts, &asked),
+                Transport::WebSocket => self.open_websocket(&parts, &asked, upgrade),
             };
         };
         let shared = self.0.find(request::sid(sid)?)?;
         // The session's timer may be late; its deadlines are not.
         shared.tick(Instant::now());
-        asked.check_sid(parts)?;
+        asked.check_sid()?;
         if asked.upgrade {
-            return self.upgrade(parts, &shared, upgrade);
+            return self.upgrade(&parts, &shared, upgrade);
         }
-        if asked.transport != Transport::Polling {
-            return Err(RequestError::BadRequest);
+        Asked::check_poll(&parts)?;
+        if parts.method != Method::GET {
+            return Ok(Box::pin(post::post(shared, &self.0.config, &parts, body)).await);
         }
-        Ok(match parts.method {
-            Method::GET => polling::poll(shared).await,
-            _ => post::post(shared, &self.0.config, parts, body).await,
-        })
+        // The head shares the connection's read buffer: while a poll is held, that would make it two buffers.
+        drop((parts, body, upgrade, asked));
+        Ok(polling::poll(shared).await)
     }
 
     fn open_polling(&self, parts: &Parts, asked: &Asked) -> Result<Response<Body>, RequestError> {
@@ -156,7 +162,8 @@ impl<H: Handler> Engine<H> {
         asked: &Asked,
         upgrade: OnUpgrade,
     ) -> Result<Response<Body>, RequestError> {
-        let response = websocket::accept(request::websocket_key(parts)?)?;
+        let response =
+            websocket::accept(request::websocket_key(parts)?, request::subprotocol(parts))?;
         let slot = self.0.reserve(parts, Transport::WebSocket)?;
         let shared = self.0.create(parts, Transport::WebSocket)?;
         let open = Frame::open(&self.0.open_packet(&shared, Transport::WebSocket));
@@ -180,7 +187,8 @@ impl<H: Handler> Engine<H> {
         shared: &Arc<Shared>,
         upgrade: OnUpgrade,
     ) -> Result<Response<Body>, RequestError> {
-        let response = websocket::accept(request::websocket_key(parts)?)?;
+        let response =
+            websocket::accept(request::websocket_key(parts)?, request::subprotocol(parts))?;
         let attempt = upgrade::begin(shared, &self.0.config)?;
         let inner = Arc::clone(&self.0);
         self.0

@@ -1,6 +1,6 @@
 //! Refused requests and the answer each gets: the protocol's numeric codes. Knows nothing of how a request is judged.
 
-use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, SEC_WEBSOCKET_VERSION};
+use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, SEC_WEBSOCKET_VERSION};
 use hyper::{Response, StatusCode};
 
 use super::body::Body;
@@ -56,17 +56,25 @@ impl RequestError {
 
     /// The answer to a plain HTTP request.
     pub(super) fn response(self) -> Response<Body> {
+        if self == Self::MethodNotAllowed {
+            return self.method_not_allowed();
+        }
         let json = format!(r#"{{"code":{},"message":"{self}"}}"#, self.code());
         let mut response = Response::new(Body::full(json));
         *response.status_mut() = self.status();
         response
             .headers_mut()
             .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if self == Self::MethodNotAllowed {
-            response
-                .headers_mut()
-                .insert(hyper::header::ALLOW, HeaderValue::from_static("GET, POST"));
-        }
+        response
+    }
+
+    /// The protocol has no code for it.
+    fn method_not_allowed(self) -> Response<Body> {
+        let mut response = Response::new(Body::default());
+        *response.status_mut() = self.status();
+        response
+            .headers_mut()
+            .insert(ALLOW, HeaderValue::from_static("GET, POST"));
         response
     }
 

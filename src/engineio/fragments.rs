@@ -43,7 +43,7 @@ impl<S> FragmentLimit<S> {
         &mut self.inner
     }
 
-    fn inspect(&mut self, mut bytes: &[u8]) -> Result<(), TooManyFragments> {
+    pub(super) fn inspect(&mut self, mut bytes: &[u8]) -> Result<(), TooManyFragments> {
         while let Some((&first, rest)) = bytes.split_first() {
             if let Expects::Payload { bytes: left } = self.expects {
                 let here = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());

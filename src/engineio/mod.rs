@@ -14,8 +14,11 @@ mod config;
 mod engine;
 mod error;
 mod fragments;
+#[doc(hidden)]
+pub mod fuzzing;
 mod handshake;
 mod heartbeat;
+mod lookahead;
 mod outbox;
 mod pace;
 pub mod packet;

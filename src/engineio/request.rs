@@ -2,7 +2,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hyper::header::{CONNECTION, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
+use hyper::header::{
+    CONNECTION, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
+    UPGRADE,
+};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Version};
 
@@ -56,12 +59,18 @@ impl Asked {
         Ok(())
     }
 
-    /// The rules for a request with a session, before the session is asked. An OPTIONS request that got here was not answered as a
-    /// preflight, so it is judged like any other method.
-    pub(super) fn check_sid(&self, parts: &Parts) -> Result<(), RequestError> {
-        if !self.is_v4 || (self.upgrade && self.transport == Transport::Polling) {
-            return Err(RequestError::BadRequest);
+    /// The rules for a request with a session, before the session is asked.
+    pub(super) fn check_sid(&self) -> Result<(), RequestError> {
+        if self.is_v4 && self.upgrade == (self.transport == Transport::WebSocket) {
+            Ok(())
+        } else {
+            Err(RequestError::BadRequest)
         }
+    }
+
+    /// What polling can be asked for. An OPTIONS request that got here was not answered as a preflight, so it is judged like any other
+    /// method.
+    pub(super) fn check_poll(parts: &Parts) -> Result<(), RequestError> {
         match parts.method {
             Method::GET | Method::POST => Ok(()),
             Method::OPTIONS => Err(RequestError::BadMethod),
@@ -105,4 +114,20 @@ pub(super) fn websocket_key(parts: &Parts) -> Result<&[u8], RequestError> {
         Ok(nonce) if nonce.len() == 16 => Ok(key),
         _ => Err(RequestError::BadWebSocket),
     }
+}
+
+/// The subprotocol to answer with: the first one offered, as the reference does. A browser that offered any takes an answer without one
+/// for a failure. What is no token is ignored.
+pub(super) fn subprotocol(parts: &Parts) -> Option<HeaderValue> {
+    let offered = parts.headers.get(SEC_WEBSOCKET_PROTOCOL)?.as_bytes();
+    let first = offered.split(|byte| *byte == b',').next()?.trim_ascii();
+    let is_token = !first.is_empty() && first.iter().all(|byte| is_token_byte(*byte));
+    is_token
+        .then(|| HeaderValue::from_bytes(first).ok())
+        .flatten()
+}
+
+/// RFC 9110, 5.6.2.
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }

@@ -2,6 +2,7 @@
 //! it returns, the session has left the table.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,8 @@ use super::state::{Inbound, Input, Shared, Tick};
 use super::websocket::{self, WRITE_BUFFER, WebSocket, close_code, close_message};
 use super::{Frame, Handler};
 
+/// Largest read buffer that a websocket may keep.
+const KEPT_BUFFER: usize = 2 << 10;
 /// How long an ended session may take to write what is left and its close frame.
 const LAST_WRITES: Duration = Duration::from_secs(1);
 
@@ -71,7 +74,7 @@ impl<H: Handler> Life<H> {
         match websocket {
             Some(websocket) => {
                 slot.move_to_websocket();
-                self.websocket_phase(inward, slot, *websocket).await;
+                self.websocket_phase(inward, slot, websocket).await;
             }
             None => self.end(inward.state, slot).await,
         }
@@ -108,8 +111,13 @@ impl<H: Handler> Life<H> {
         }
     }
 
-    async fn websocket_phase(&self, inward: Inward<H::State>, slot: Slot, websocket: WebSocket) {
-        let (mut sink, mut stream) = websocket.split();
+    async fn websocket_phase(
+        &self,
+        inward: Inward<H::State>,
+        slot: Slot,
+        websocket: Box<WebSocket>,
+    ) {
+        let (mut sink, mut stream) = (*websocket).split();
         let life = async {
             let mut inward = inward;
             self.guarded(self.read(&mut inward, &mut stream)).await;
@@ -117,11 +125,12 @@ impl<H: Handler> Life<H> {
         };
         tokio::join!(life, self.write(&mut sink));
         if let Ok(websocket) = sink.reunite(stream) {
-            websocket::drain(websocket).await;
+            Box::pin(websocket::drain(websocket)).await;
         }
     }
 
     async fn read(&self, inward: &mut Inward<H::State>, stream: &mut SplitStream<WebSocket>) {
+        let mut last = None;
         loop {
             let message = tokio::select! {
                 biased;
@@ -134,9 +143,10 @@ impl<H: Handler> Life<H> {
                     Input::Inbound(_) => continue,
                     Input::Closed => return,
                 },
-                message = stream.next() => message,
+                message = next_message(stream, &mut last) => message,
             };
             if let Some(Ok(message)) = &message {
+                last = large(message);
                 self.keep_pace(&mut inward.pace, message.len()).await;
                 if self.shared().is_closed() {
                     return;
@@ -207,15 +217,14 @@ impl<H: Handler> Life<H> {
 
     async fn dispatch(&self, state: &mut H::State, message: Message) {
         self.shared().dispatch_begins(Instant::now());
-        self.engine
-            .handler
-            .on_message(&self.session, state, message)
-            .await;
+        let handler = &self.engine.handler;
+        // In a box while it runs: most sessions are silent most of the time, and would hold room for the largest handler there is.
+        Box::pin(handler.on_message(&self.session, state, message)).await;
         self.shared().dispatch_ends(Instant::now());
     }
 
     async fn wake(&self, state: &mut H::State) {
-        self.engine.handler.on_wake(&self.session, state).await;
+        Box::pin(self.engine.handler.on_wake(&self.session, state)).await;
     }
 
     /// A panic ends the session, not the task.
@@ -280,7 +289,7 @@ impl<H: Handler> Life<H> {
         if farewell.is_none() {
             self.engine.leave(self.shared());
         }
-        let closing = self.engine.handler.on_close(&self.session, state, reason);
+        let closing = Box::pin(self.engine.handler.on_close(&self.session, state, reason));
         if AssertUnwindSafe(closing).catch_unwind().await.is_err() {
             tracing::error!(reason = reason.as_str(), "a close handler panicked");
         }
@@ -290,7 +299,7 @@ impl<H: Handler> Life<H> {
     async fn farewell(&self) {
         let unfinished = self.shared().lock().inbound.take();
         if let Some(Inbound::Upgraded(websocket)) = unfinished {
-            websocket::close(*websocket, None).await;
+            Box::pin(websocket::close(*websocket, None)).await;
         }
         let shared = self.shared();
         let fetched = async {
@@ -310,6 +319,25 @@ impl<H: Handler> Life<H> {
             }
         }
     }
+}
+
+/// The next message. Drops `last` once the stream has been asked for more.
+async fn next_message(
+    stream: &mut SplitStream<WebSocket>,
+    last: &mut Option<tungstenite::Message>,
+) -> Option<Result<tungstenite::Message, Error>> {
+    poll_fn(|cx| {
+        let next = stream.poll_next_unpin(cx);
+        *last = None;
+        next
+    })
+    .await
+}
+
+/// A message that is worth holding on to until the stream is asked for more: tungstenite would read that into the same buffer if nobody
+/// else had it, and so keep a buffer of that size for as long as the socket lives.
+fn large(message: &tungstenite::Message) -> Option<tungstenite::Message> {
+    (message.len() > KEPT_BUFFER).then(|| message.clone())
 }
 
 /// The clock of a session on polling.

@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use hyper::header::{CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, UPGRADE};
+use hyper::header::{
+    CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper::{Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -21,23 +23,30 @@ use super::body::Body;
 use super::config::Config;
 use super::error::RequestError;
 use super::fragments::{FragmentLimit, TooManyFragments};
+use super::lookahead::Lookahead;
 
 /// A websocket, ours to read and write.
-pub(super) type WebSocket = WebSocketStream<FragmentLimit<TokioIo<Upgraded>>>;
+pub(super) type WebSocket = WebSocketStream<FragmentLimit<Lookahead<TokioIo<Upgraded>>>>;
 
-/// Most idle sockets are silent; 128 KiB each, the default, would be most of the server's memory.
-const READ_BUFFER: usize = 4 << 10;
+/// tungstenite keeps this much for as long as the socket lives, and most sockets are silent. What makes reading cheap is
+/// [`Lookahead`], whose buffers do not belong to a socket.
+pub(super) const READ_BUFFER: usize = 128;
 /// Small frames of one batch share a system call up to this size. tungstenite keeps the capacity for as long as the socket lives.
 pub(super) const WRITE_BUFFER: usize = 4 << 10;
 /// How long the connection may take from our 101 to being handed over.
 const HANDOVER: Duration = Duration::from_secs(10);
 /// How long a peer has to answer our close frame.
 const CLOSING: Duration = Duration::from_secs(1);
+/// Bytes read at once then.
+const DRAIN_BUFFER: usize = 4 << 10;
 /// Bytes of a refused message that are read and thrown away, so that the peer gets to read why.
 const DISCARDED: u64 = 16 << 20;
 
 /// The answer that turns the connection into a websocket.
-pub(super) fn accept(key: &[u8]) -> Result<Response<Body>, RequestError> {
+pub(super) fn accept(
+    key: &[u8],
+    subprotocol: Option<HeaderValue>,
+) -> Result<Response<Body>, RequestError> {
     let accept =
         HeaderValue::from_str(&derive_accept_key(key)).map_err(|_| RequestError::BadWebSocket)?;
     let mut response = Response::new(Body::default());
@@ -46,6 +55,9 @@ pub(super) fn accept(key: &[u8]) -> Result<Response<Body>, RequestError> {
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    if let Some(subprotocol) = subprotocol {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, subprotocol);
+    }
     Ok(response)
 }
 
@@ -59,7 +71,8 @@ pub(super) async fn open(upgrade: OnUpgrade, config: &Config) -> Option<WebSocke
         .write_buffer_size(WRITE_BUFFER)
         // One batch is written at a time, and a batch is at most this or one single frame.
         .max_write_buffer_size(2 * WRITE_BUFFER + config.max_outbound_bytes * 2);
-    let io = FragmentLimit::new(TokioIo::new(upgraded), config.max_fragments);
+    let io = Lookahead::new(TokioIo::new(upgraded));
+    let io = FragmentLimit::new(io, config.max_fragments);
     Some(WebSocketStream::from_raw_socket(io, Role::Server, Some(limits)).await)
 }
 
@@ -104,7 +117,7 @@ pub(super) async fn drain(mut websocket: WebSocket) {
         let io = websocket.get_mut().get_mut();
         let _ = io.shutdown().await;
         let mut rest = io.take(DISCARDED);
-        let mut buffer = vec![0; READ_BUFFER];
+        let mut buffer = vec![0; DRAIN_BUFFER];
         while rest.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
     })
     .await;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::base::{self, BaseWriter, FOOTER_BYTES};
+use super::crash_tests::cases;
 use super::disk::Disk;
 use super::error::{Damage, Error, ReplayError};
 use super::layout::Layout;
@@ -171,7 +172,7 @@ fn every_step_of_a_compaction_may_be_the_last() {
             disk.schedule([(at, fault)]);
             let mut witness = Witness::default();
             let outcome = work(&disk, &mut witness);
-            for seed in 0..3 {
+            for seed in 0..u64::from(cases(3)) {
                 let told = format!("{fault:?} at {at}, cut {seed}");
                 check(&disk.after_power_cut(seed, 512), witness, &told);
             }

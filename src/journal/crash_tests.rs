@@ -12,6 +12,12 @@ use super::simulation::{Fault, SimulatedDisk};
 use super::writer::Writer;
 use super::{Commit, Options, Position, Write};
 
+/// So many, times `JIVCHAT_ROUNDS` when a night is given to it.
+pub(super) fn cases(usual: u32) -> u32 {
+    let rounds = std::env::var("JIVCHAT_ROUNDS").map_or(1, |rounds| rounds.parse().unwrap());
+    usual * rounds
+}
+
 #[derive(Debug, Clone)]
 struct Round {
     /// Sizes of the values of each commit of each group.
@@ -119,7 +125,7 @@ fn commits(disk: &SimulatedDisk) -> Vec<Commit> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(cases(400)))]
 
     #[test]
     fn acknowledged_commits_survive_and_no_others_appear(
@@ -250,6 +256,8 @@ fn a_cut_that_fails_is_final() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(cases(256)))]
+
     /// A changed byte is never passed over: it is refused as damage, or it lies in the last frame and looks torn; and
     /// with a checkpoint at the end there is no such excuse.
     #[test]

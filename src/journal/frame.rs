@@ -43,6 +43,18 @@ pub(super) struct Header {
     payload_checksum: u32,
 }
 
+impl Header {
+    /// A header whose payload checksum nobody looks at.
+    pub(super) fn for_payload(first_commit: u64, commits: u32, payload: &[u8]) -> Self {
+        Self {
+            length: u32::try_from(payload.len()).unwrap_or(u32::MAX),
+            first_commit,
+            commits,
+            payload_checksum: 0,
+        }
+    }
+}
+
 /// Why bytes are not a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Defect {

@@ -67,6 +67,28 @@ impl DirLock {
     }
 }
 
+/// Takes the lock of a directory that may not be written, where there is one to take: a server that could write there would have
+/// made it.
+pub fn lock_read_only(dir: &Path) -> Result<Option<DirLock>, LockError> {
+    let failed = |source| LockError::Io {
+        dir: dir.to_owned(),
+        source,
+    };
+    let mut file = match File::open(dir.join(FILE_NAME)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    match file.try_lock() {
+        Ok(()) => Ok(Some(DirLock { _file: file })),
+        Err(TryLockError::WouldBlock) => Err(LockError::Held {
+            dir: dir.to_owned(),
+            holder: read_holder(&mut file),
+        }),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
 fn read_holder(file: &mut File) -> Option<u32> {
     let mut text = String::new();
     file.take(20).read_to_string(&mut text).ok()?;
@@ -95,6 +117,19 @@ mod tests {
         assert!(!refused.to_string().contains('\n'));
         drop(first);
         DirLock::acquire(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_may_only_be_read_is_locked_without_a_trace() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(lock_read_only(dir.path()).unwrap().is_none());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        let owner = DirLock::acquire(dir.path()).unwrap();
+        let refused = lock_read_only(dir.path()).unwrap_err();
+        assert!(matches!(refused, LockError::Held { .. }));
+        drop(owner);
+        let _reader = lock_read_only(dir.path()).unwrap().unwrap();
+        assert!(DirLock::acquire(dir.path()).is_err());
     }
 
     #[test]

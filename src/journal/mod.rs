@@ -8,17 +8,23 @@
 //! - `frames`, `scan`: reading, and telling a torn tail from damage
 //! - `writer`: appending
 //! - `base`, `layout`: compaction, and which files count after it
+//! - [`Copy`]: a copy while others write and compact
 //! - [`DirLock`]: one owner of a data directory
 
 mod base;
 #[cfg(test)]
 mod base_tests;
+mod copy;
+#[cfg(test)]
+mod copy_tests;
 #[cfg(test)]
 mod crash_tests;
 mod disk;
 mod error;
 mod frame;
 mod frames;
+#[doc(hidden)]
+pub mod fuzzing;
 mod layout;
 mod lock;
 mod name;
@@ -35,11 +41,12 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use self::base::BaseWriter;
+pub use self::copy::{Copy, open_files};
 use self::disk::{Directory, Disk, JournalFile};
 pub use self::error::{Damage, Error, ReplayError};
 pub use self::frame::Defect;
 use self::layout::Layout;
-pub use self::lock::{DirLock, LockError};
+pub use self::lock::{DirLock, LockError, lock_read_only};
 pub use self::name::FileName;
 pub use self::scan::{Progress, Replayed};
 use self::writer::Writer;
@@ -258,6 +265,12 @@ pub struct Sizes {
     pub base: u64,
     /// The segments.
     pub segments: u64,
+}
+
+/// The journal's files in a directory, whether they count or not.
+pub fn names(dir: &Path) -> Result<Vec<FileName>, Error> {
+    let disk = Directory::new(dir);
+    disk.list().map_err(Error::io("list the files of"))
 }
 
 /// Looks up the sizes of the files; those being removed meanwhile count as nothing.

@@ -15,7 +15,7 @@ pub enum FileName {
 
 impl FileName {
     /// The number in hexadecimal, so that names sort like numbers.
-    pub(super) fn on_disk(self) -> String {
+    pub fn on_disk(self) -> String {
         match self {
             Self::Segment(number) => format!("{number:016x}.log"),
             Self::Base(number) => format!("{number:016x}.base"),
@@ -24,7 +24,7 @@ impl FileName {
     }
 
     /// What [`Self::on_disk`] wrote; `None` for any other file.
-    pub(super) fn parse(name: &str) -> Option<Self> {
+    pub fn parse(name: &str) -> Option<Self> {
         let (digits, kind) = name.split_once('.')?;
         let number = u64::from_str_radix(digits, 16).ok()?;
         let parsed = match kind {

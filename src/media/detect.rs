@@ -45,8 +45,8 @@ impl MediaType {
         Self::Mkv,
     ];
 
-    /// The format of a file that begins with `head`; [`HEAD_BYTES`] of it, or all there is.
-    pub(super) fn detect(head: &[u8]) -> Option<Self> {
+    /// The format of a file that begins with `head`: a kilobyte of it, or all there is.
+    pub fn detect(head: &[u8]) -> Option<Self> {
         let ours = picture(head)
             .or_else(|| iso_media(head))
             .or_else(|| ebml(head))?;

@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncSeekExt as _, ReadBuf};
 
 use super::detect::MediaType;
 use super::range::{self, Ranged};
+use super::thumbnails::Thumbnail;
 use super::{Media, MediaError};
 
 /// Read from the disk at once, and so the memory of one download.
@@ -49,70 +50,93 @@ struct Validators {
 }
 
 impl Media {
-    /// Answers a request for the file `name`: 200, 206, 304 or 416. Every method but GET is answered like HEAD; whether
-    /// it is allowed at all is the caller's business. [`MediaError::NotFound`] for what is no name of a file here.
+    /// Answers a request for the file `name`, or for a copy of it that is `width` pixels across: 200, 206, 304 or 416. Every
+    /// method but GET is answered like HEAD; whether it is allowed at all is the caller's business.
+    /// [`MediaError::NotFound`] for what is no name of a file here.
     pub async fn serve(
         &self,
         name: &str,
+        width: Option<u32>,
         method: &Method,
         request: &HeaderMap,
     ) -> Result<Response<MediaBody>, MediaError> {
         let media_type = MediaType::of_name(name).ok_or(MediaError::NotFound)?;
+        let stem = name.split('.').next().unwrap_or(name);
+        let copy = match width {
+            Some(width) => match self.thumbnail(name, width).await? {
+                Thumbnail::Copy(kind, file) => Some((format!("{stem}-{width}"), kind, file)),
+                Thumbnail::AsItIs => None,
+            },
+            None => None,
+        };
+        if let Some((stem, kind, file)) = copy {
+            return answer_file(file, &stem, kind.media_type(), method, request).await;
+        }
         let opened = tokio::fs::File::open(self.path(name)?).await;
-        let mut file = opened.map_err(|error| match error.kind() {
+        let file = opened.map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => MediaError::NotFound,
             _ => MediaError::Io(error),
         })?;
-        let metadata = file.metadata().await?;
-        if !metadata.is_file() {
-            return Err(MediaError::NotFound);
-        }
-        let size = metadata.len();
-        let validators = Validators {
-            // The name is random and the file never changes; the size only guards against a broken copy.
-            etag: format!("\"{}-{size:x}\"", name.split('.').next().unwrap_or(name)),
-            modified: metadata
-                .modified()?
-                .clamp(UNIX_EPOCH, UNIX_EPOCH + LAST_DATE),
-        };
-        if validators.is_fresh(request) {
-            return Ok(answer(StatusCode::NOT_MODIFIED, &validators, None));
-        }
-        let ranged = match request.get(header::RANGE).map(HeaderValue::to_str) {
-            // RFC 9110 §14.2: "A server MUST ignore a Range header field received with a request method" other than GET.
-            Some(Ok(range)) if method == Method::GET && validators.allow_range(request) => {
-                range::parse(range, size)
-            }
-            _ => Ranged::Whole,
-        };
-        let (status, part) = match ranged {
-            Ranged::Whole => (StatusCode::OK, 0..size),
-            Ranged::Part(part) => (StatusCode::PARTIAL_CONTENT, part),
-            Ranged::Unsatisfiable => {
-                let mut response = answer(StatusCode::RANGE_NOT_SATISFIABLE, &validators, None);
-                insert(
-                    &mut response,
-                    header::CONTENT_RANGE,
-                    &format!("bytes */{size}"),
-                );
-                return Ok(response);
-            }
-        };
-        let length = part.end - part.start;
-        let body = if method == Method::GET {
-            file.seek(io::SeekFrom::Start(part.start)).await?;
-            Some(MediaBody::new(file, length))
-        } else {
-            None
-        };
-        let mut response = answer(status, &validators, body);
-        describe(&mut response, name, media_type, length);
-        if status == StatusCode::PARTIAL_CONTENT {
-            let range = content_range(&part, size);
-            insert(&mut response, header::CONTENT_RANGE, &range);
-        }
-        Ok(response)
+        answer_file(file, stem, media_type, method, request).await
     }
+}
+
+async fn answer_file(
+    mut file: tokio::fs::File,
+    stem: &str,
+    media_type: MediaType,
+    method: &Method,
+    request: &HeaderMap,
+) -> Result<Response<MediaBody>, MediaError> {
+    let metadata = file.metadata().await?;
+    if !metadata.is_file() {
+        return Err(MediaError::NotFound);
+    }
+    let size = metadata.len();
+    let validators = Validators {
+        // The name is random and the file never changes; the size only guards against a broken copy.
+        etag: format!("\"{stem}-{size:x}\""),
+        modified: metadata
+            .modified()?
+            .clamp(UNIX_EPOCH, UNIX_EPOCH + LAST_DATE),
+    };
+    if validators.is_fresh(request) {
+        return Ok(answer(StatusCode::NOT_MODIFIED, &validators, None));
+    }
+    let ranged = match request.get(header::RANGE).map(HeaderValue::to_str) {
+        // RFC 9110 §14.2: "A server MUST ignore a Range header field received with a request method" other than GET.
+        Some(Ok(range)) if method == Method::GET && validators.allow_range(request) => {
+            range::parse(range, size)
+        }
+        _ => Ranged::Whole,
+    };
+    let (status, part) = match ranged {
+        Ranged::Whole => (StatusCode::OK, 0..size),
+        Ranged::Part(part) => (StatusCode::PARTIAL_CONTENT, part),
+        Ranged::Unsatisfiable => {
+            let mut response = answer(StatusCode::RANGE_NOT_SATISFIABLE, &validators, None);
+            insert(
+                &mut response,
+                header::CONTENT_RANGE,
+                &format!("bytes */{size}"),
+            );
+            return Ok(response);
+        }
+    };
+    let length = part.end - part.start;
+    let body = if method == Method::GET {
+        file.seek(io::SeekFrom::Start(part.start)).await?;
+        Some(MediaBody::new(file, length))
+    } else {
+        None
+    };
+    let mut response = answer(status, &validators, body);
+    describe(&mut response, stem, media_type, length);
+    if status == StatusCode::PARTIAL_CONTENT {
+        let range = content_range(&part, size);
+        insert(&mut response, header::CONTENT_RANGE, &range);
+    }
+    Ok(response)
 }
 
 impl Validators {
@@ -165,10 +189,11 @@ fn answer(
     response
 }
 
-fn describe(response: &mut Response<MediaBody>, name: &str, media_type: MediaType, length: u64) {
+fn describe(response: &mut Response<MediaBody>, stem: &str, media_type: MediaType, length: u64) {
     insert(response, header::CONTENT_TYPE, media_type.mime());
     insert(response, header::CONTENT_LENGTH, &length.to_string());
-    let disposition = format!("inline; filename=\"{name}\"");
+    let extension = media_type.extension();
+    let disposition = format!("inline; filename=\"{stem}.{extension}\"");
     insert(response, header::CONTENT_DISPOSITION, &disposition);
 }
 

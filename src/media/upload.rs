@@ -1,14 +1,15 @@
 //! A file on its way in: a chunk at a time, with bounded memory, and nothing left behind unless it is finished. It does
 //! not know what carries the chunks.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read as _, Seek as _};
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::io::AsyncWriteExt as _;
 
 use super::detect::{HEAD_BYTES, Kind, MediaType};
+use super::metadata::{self, Examined, Malformed};
 use super::{Media, MediaError, TEMPORARY_PREFIX};
 
 /// A file that is there, whole and synced, under its own name.
@@ -24,6 +25,8 @@ pub struct Stored {
     pub size: u64,
     /// CRC-32 of its bytes: tells a retry from another file, and a damaged file from a whole one.
     pub crc32: u32,
+    /// Width and height in pixels, where they can be told without decoding.
+    pub shown_size: Option<(u32, u32)>,
 }
 
 /// Dropped unfinished, it takes its file with it.
@@ -78,7 +81,7 @@ impl Upload {
     async fn take(&mut self, chunk: &[u8]) -> Result<(), MediaError> {
         self.size += chunk.len() as u64;
         self.checksum.update(chunk);
-        if self.size > self.media.max_file_size {
+        if self.size > self.media.settings.max_file_size {
             return Err(MediaError::TooLarge);
         }
         match &mut self.state {
@@ -95,7 +98,7 @@ impl Upload {
         Ok(())
     }
 
-    /// Syncs the file. It has its name now and is not there under it yet. Whoever stops waiting for this future, or drops what
+    /// Takes out what a picture says besides itself, and syncs the file. It has its name now and is not there under it yet. Whoever stops waiting for this future, or drops what
     /// it gives, loses the file, not the space.
     pub async fn finish(self) -> Result<Received, MediaError> {
         let Self {
@@ -111,19 +114,69 @@ impl Upload {
         };
         // Reports the error of the last write, which the sync would not.
         body.file.flush().await?;
-        body.file.sync_all().await?;
-        let stored = Stored {
-            name: body.media_type.file_name(unix_ms(), random()?),
-            mime: body.media_type.mime(),
-            kind: body.media_type.kind(),
+        let mut file = body.file.into_std().await;
+        let received = Whole {
             size,
             crc32: checksum.finalize(),
+        };
+        let (media_type, keep) = (body.media_type, media.settings.keep_metadata);
+        let settling =
+            tokio::task::spawn_blocking(move || settle(&mut file, media_type, received, keep));
+        let (whole, shown_size) = settling.await.map_err(io::Error::other)??;
+        let stored = Stored {
+            name: media_type.file_name(unix_ms(), random()?),
+            mime: media_type.mime(),
+            kind: media_type.kind(),
+            size: whole.size,
+            crc32: whole.crc32,
+            shown_size,
         };
         Ok(Received {
             media,
             path: body.path,
             stored,
         })
+    }
+}
+
+/// The bytes of a file.
+#[derive(Debug, Clone, Copy)]
+struct Whole {
+    size: u64,
+    crc32: u32,
+}
+
+/// Brings a file to what it is to be for good and syncs it. A file of which nobody can tell what it holds is refused, unless
+/// everything is to stay in it anyway.
+fn settle(
+    file: &mut File,
+    media_type: MediaType,
+    mut whole: Whole,
+    keep_metadata: bool,
+) -> Result<(Whole, Option<(u32, u32)>), MediaError> {
+    let Examined { facts, edits } = match metadata::examine(media_type, file) {
+        Ok(examined) => examined,
+        Err(Malformed::Io(error)) => return Err(error.into()),
+        Err(Malformed::Broken(_)) if keep_metadata => Examined::default(),
+        Err(Malformed::Broken(why)) => return Err(MediaError::Damaged(why)),
+    };
+    if !keep_metadata && !edits.is_empty() {
+        whole.size = edits.apply(file)?;
+        file.set_len(whole.size)?;
+        whole.crc32 = checksum_of(file)?;
+    }
+    file.sync_all()?;
+    Ok((whole, facts.shown_size()))
+}
+
+fn checksum_of(file: &mut File) -> io::Result<u32> {
+    let (mut checksum, mut piece) = (crc32fast::Hasher::new(), vec![0; 64 << 10]);
+    file.rewind()?;
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(checksum.finalize()),
+            count => checksum.update(&piece[..count]),
+        }
     }
 }
 
@@ -175,7 +228,7 @@ async fn begin_file(media: &Media, head: &[u8]) -> Result<Body, MediaError> {
     Ok(body)
 }
 
-fn random() -> io::Result<u128> {
+pub(super) fn random() -> io::Result<u128> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
     Ok(u128::from_be_bytes(bytes))
@@ -217,8 +270,17 @@ impl Drop for Disposable {
 mod tests {
     use std::path::Path;
 
+    use super::super::Settings;
     use super::super::detect::tests::SAMPLES;
     use super::*;
+
+    /// The samples are mere beginnings: nobody can tell what is in the rest.
+    fn as_they_come(max_file_size: u64) -> Settings {
+        Settings {
+            keep_metadata: true,
+            ..Settings::with_max_file_size(max_file_size)
+        }
+    }
 
     fn files(dir: &Path) -> usize {
         fs::read_dir(dir).unwrap().count()
@@ -228,7 +290,7 @@ mod tests {
     async fn every_format_is_stored_as_it_came() {
         for (expected, bytes) in SAMPLES {
             let dir = tempfile::tempdir().unwrap();
-            let media = Media::open(dir.path(), 1 << 20).unwrap();
+            let media = Media::open(dir.path(), as_they_come(1 << 20)).unwrap();
             let bytes = [bytes, &[0x42; 5000]].concat();
             for chunk_size in [1, 700, 5000, 9000] {
                 let mut upload = media.begin();
@@ -251,7 +313,7 @@ mod tests {
     #[tokio::test]
     async fn a_file_shorter_than_the_head_is_stored() {
         let dir = tempfile::tempdir().unwrap();
-        let media = Media::open(dir.path(), 100).unwrap();
+        let media = Media::open(dir.path(), Settings::with_max_file_size(100)).unwrap();
         let mut upload = media.begin();
         upload.write(SAMPLES[2].1).await.unwrap();
         assert_eq!(files(dir.path()), 0, "nothing before the type is known");
@@ -262,7 +324,7 @@ mod tests {
     #[tokio::test]
     async fn a_wrong_type_is_refused_at_its_first_bytes() {
         let dir = tempfile::tempdir().unwrap();
-        let media = Media::open(dir.path(), 1 << 30).unwrap();
+        let media = Media::open(dir.path(), Settings::with_max_file_size(1 << 30)).unwrap();
         let mut upload = media.begin();
         let refused = upload.write(&[b'<'; HEAD_BYTES]).await;
         assert!(matches!(refused, Err(MediaError::Unsupported)));
@@ -280,7 +342,7 @@ mod tests {
     #[tokio::test]
     async fn one_byte_too_many_is_refused_and_nothing_stays() {
         let dir = tempfile::tempdir().unwrap();
-        let media = Media::open(dir.path(), 3000).unwrap();
+        let media = Media::open(dir.path(), as_they_come(3000)).unwrap();
         let whole = [SAMPLES[0].1, &[7; 3000][SAMPLES[0].1.len()..]].concat();
         let mut upload = media.begin();
         upload.write(&whole).await.unwrap();
@@ -299,7 +361,7 @@ mod tests {
     #[tokio::test]
     async fn an_unfinished_upload_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let media = Media::open(dir.path(), 1 << 20).unwrap();
+        let media = Media::open(dir.path(), Settings::with_max_file_size(1 << 20)).unwrap();
         let mut upload = media.begin();
         upload
             .write(&[SAMPLES[0].1, &[7; 3000]].concat())
@@ -313,7 +375,11 @@ mod tests {
     #[tokio::test]
     async fn a_directory_that_went_away_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
-        let media = Media::open(&dir.path().join("media"), 1 << 20).unwrap();
+        let media = Media::open(
+            &dir.path().join("media"),
+            Settings::with_max_file_size(1 << 20),
+        )
+        .unwrap();
         fs::remove_dir(dir.path().join("media")).unwrap();
         let mut upload = media.begin();
         upload.write(SAMPLES[0].1).await.unwrap();

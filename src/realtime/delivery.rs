@@ -6,10 +6,12 @@ use tokio::sync::mpsc;
 
 use super::rooms;
 use crate::chat::{Caller, Event, MessageDetails, Service, UnreadChange};
-use crate::id::{ChatId, UserId};
+use crate::id::{ChatId, MessageId, UserId};
 use crate::model::Timestamp;
-use crate::socketio::{Namespace, Outgoing, SocketId};
-use crate::view::{self, BlockedView, DeletedView, PresenceView, ReceiptView, Time, TypingView};
+use crate::socketio::{CloseReason, Namespace, Outgoing, SocketId};
+use crate::view::{
+    self, BlockedView, DeletedView, ManyDeletedView, PresenceView, ReceiptView, Time, TypingView,
+};
 
 /// Turns events into emits.
 #[derive(Debug)]
@@ -87,6 +89,26 @@ impl Delivery {
                 self.to_participants("messageDeleted", &view, &participants, &by);
                 self.counters(&unread, &by);
             }
+            Event::MessagesDeleted {
+                chat,
+                messages,
+                recent,
+                participants,
+                unread,
+            } => {
+                self.many_deleted(chat, &messages, &recent, &participants);
+                self.all_counters(&unread);
+            }
+            Event::CountersSank { unread } => self.all_counters(&unread),
+            Event::UserExpelled { user } => {
+                // The standard client comes back by itself, is refused, and is told why.
+                self.namespace
+                    .close_room(&rooms::of_user(&user), CloseReason::TokenExpired);
+            }
+            Event::ChatUpdated { chat } => {
+                let participants = &chat.chat.participants;
+                self.to_users("chatUpdated", &view::chat_update(&chat), participants);
+            }
             Event::ChatBlocked {
                 chat,
                 blocked_by,
@@ -132,6 +154,28 @@ impl Delivery {
         }
     }
 
+    /// Each of those that an app shows in the words that every client knows, and all of them in one event.
+    fn many_deleted(
+        &self,
+        chat_id: ChatId,
+        messages: &[MessageId],
+        recent: &[MessageId],
+        participants: &[UserId],
+    ) {
+        for &message_id in recent {
+            let view = DeletedView {
+                chat_id,
+                message_id,
+            };
+            self.to_users("messageDeleted", &view, participants);
+        }
+        let view = ManyDeletedView {
+            chat_id,
+            message_ids: messages,
+        };
+        self.to_users("messagesDeleted", &view, participants);
+    }
+
     fn presence(&self, user: &UserId, last_seen: Option<Timestamp>, audience: &[UserId]) {
         // What is true now, not what was true when it was announced: the last word is right, whoever overtakes whom.
         let is_online = self.chat.presence().is_online(user);
@@ -167,6 +211,13 @@ impl Delivery {
             if let Some(event) = self.encode("unreadCount", &view::unread(change)) {
                 self.to_user(&event, &change.user, own_socket(by, &change.user));
             }
+        }
+    }
+
+    fn all_counters(&self, changes: &[UnreadChange]) {
+        for change in changes {
+            let user = std::slice::from_ref(&change.user);
+            self.to_users("unreadCount", &view::unread(change), user);
         }
     }
 

@@ -81,11 +81,7 @@ impl Realtime {
         };
         self.access.identify(token).await.map_err(|refusal| {
             tracing::info!(code = refusal.code(), "socket refused");
-            let refused = ConnectError::new("Authentication error");
-            match to_raw_value(&json!({ "code": refusal.code() })) {
-                Ok(data) => refused.with_data(data),
-                Err(_) => refused,
-            }
+            self::refusal(refusal.code())
         })
     }
 }
@@ -108,6 +104,11 @@ impl Handler for Realtime {
         }
         socket.recoverable_by(user.as_str());
         socket.join(&rooms::of_user(&user));
+        // Who is banned or erased from now on is found in the room; who was just before is found here.
+        self.chat
+            .check_welcome(&user)
+            .await
+            .map_err(|error| refusal(error.code()))?;
         self.chat.socket_connected(&user).await;
         tracing::info!(socket = %socket.id(), user = %user, name = ?name, "socket connected");
         let caller = Caller { user, origin: None };
@@ -151,6 +152,14 @@ impl Handler for Realtime {
         );
         state.typing.stop_all(&self.chat, user);
         self.chat.socket_disconnected(user).await;
+    }
+}
+
+fn refusal(code: &str) -> ConnectError {
+    let refused = ConnectError::new("Authentication error");
+    match to_raw_value(&json!({ "code": code })) {
+        Ok(data) => refused.with_data(data),
+        Err(_) => refused,
     }
 }
 

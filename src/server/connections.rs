@@ -5,10 +5,12 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
@@ -16,7 +18,9 @@ use tokio::time::Sleep;
 /// The counts and their limits.
 #[derive(Debug)]
 pub(super) struct Connections {
+    total: usize,
     free: Arc<Semaphore>,
+    refused: AtomicU64,
     per_address: usize,
     write_timeout: Duration,
     addresses: Arc<Mutex<HashMap<IpAddr, usize>>>,
@@ -25,10 +29,19 @@ pub(super) struct Connections {
 impl Connections {
     pub(super) fn new(total: u32, per_address: u32, write_timeout: Duration) -> Self {
         Self {
+            total: total as usize,
             free: Arc::new(Semaphore::new(total as usize)),
+            refused: AtomicU64::new(0),
             per_address: per_address as usize,
             write_timeout,
             addresses: Arc::default(),
+        }
+    }
+
+    pub(super) fn counts(&self) -> ConnectionCounts {
+        ConnectionCounts {
+            open: self.total - self.free.available_permits(),
+            refused: self.refused.load(Ordering::Relaxed),
         }
     }
 
@@ -53,6 +66,7 @@ impl Connections {
                 .unwrap_or_else(PoisonError::into_inner);
             let count = addresses.entry(address).or_default();
             if *count >= self.per_address {
+                self.refused.fetch_add(1, Ordering::Relaxed);
                 tracing::debug!(%address, "too many connections from one address");
                 return Err(stream);
             }
@@ -70,6 +84,15 @@ impl Connections {
             _place: place,
         })
     }
+}
+
+/// TCP connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ConnectionCounts {
+    /// Open at the moment, those upgraded to a websocket included.
+    pub open: usize,
+    /// Refused because their address had too many, since the start.
+    pub refused: u64,
 }
 
 /// One counted connection; gives its place back when it goes.
@@ -185,6 +208,8 @@ mod tests {
         let first = count(peer).await.unwrap();
         let _second = count(peer).await.unwrap();
         assert!(count(peer).await.is_err());
+        let counts = connections.counts();
+        assert_eq!((counts.open, counts.refused), (2, 1));
         let _other = count(other).await.unwrap();
         assert_eq!(connections.free.available_permits(), 7);
         drop(first);

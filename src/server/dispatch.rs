@@ -1,6 +1,7 @@
 //! One request: to whom it goes by its path, and what every answer carries.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -14,6 +15,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use super::connections::Connections;
 use crate::api::{self, Api, Body, Failure};
 use crate::chat::Service;
 use crate::cors::Cors;
@@ -23,13 +25,20 @@ use crate::socketio::SocketIo;
 use crate::view;
 use crate::web::Demo;
 
+/// The protocol layer with the chat on it.
+pub(super) type Sockets = Engine<SocketIo<Realtime>>;
+
+/// Bytes of a request's head; past it 431.
+pub(super) const MAX_HEADER_BYTES: usize = 64 * 1024;
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Everything a request can need.
 #[derive(Debug)]
 pub(super) struct Dispatch {
     pub(super) api: Api,
-    pub(super) engine: Engine<SocketIo<Realtime>>,
+    pub(super) connections: Arc<Connections>,
+    pub(super) engine: Sockets,
     pub(super) cors: Cors,
     pub(super) demo: Option<Demo>,
     pub(super) chat: Service,
@@ -65,6 +74,11 @@ impl Dispatch {
     }
 
     async fn route(&self, request: Request<Incoming>) -> Response<Body> {
+        if head_bytes(&request) > MAX_HEADER_BYTES {
+            let mut response = Response::new(api::full(""));
+            *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+            return closing(response);
+        }
         if self.cors.is_preflight(&request) {
             let mut response = Response::new(api::full(""));
             *response.status_mut() = StatusCode::NO_CONTENT;
@@ -89,7 +103,8 @@ impl Dispatch {
         if let Some(response) = self.demo.as_ref().and_then(|demo| demo.serve(&request)) {
             return response;
         }
-        self.api.handle(request).await
+        // In a box: a held poll waits in this same future, and would hold the room that an upload needs.
+        Box::pin(self.api.handle(request)).await
     }
 
     /// CORS does not protect websockets: a page of another origin is refused before the upgrade.
@@ -130,6 +145,16 @@ impl Dispatch {
             .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
     }
+}
+
+/// hyper reads in growing steps and looks at its own limit between them, so a head may be larger than that by a step.
+fn head_bytes<B>(request: &Request<B>) -> usize {
+    let target = request.uri().path_and_query();
+    let lines = request.headers().iter();
+    target.map_or(0, |target| target.as_str().len())
+        + lines
+            .map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len())
+            .sum::<usize>()
 }
 
 /// A file's name is the key to it and stays out of the log.

@@ -1,14 +1,18 @@
 //! From flags to the settings of each part: the only place that translates the one into the other.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Error;
 use crate::api::AdminKey;
-use crate::auth::{Expiry, Secret, Strength, Verifier};
+use crate::auth::{Expiry, KeySet, PublicKey, Secret, Strength, Verifier};
+use crate::backend::{self, Tolerance};
 use crate::chat;
 use crate::config::{Serve, TransportName};
+use crate::disposal;
 use crate::engineio::{self, Transports};
 use crate::limits::Rate;
+use crate::media;
 use crate::realtime;
 use crate::socketio::{self, Namespace, RecoveryConfig};
 use crate::store;
@@ -18,11 +22,15 @@ const CLOCK_LEEWAY: Duration = Duration::from_secs(2);
 
 pub(super) fn secrets(config: &Serve) -> Result<Vec<Secret>, Error> {
     let data_dir = &config.storage.data_dir;
-    std::fs::create_dir_all(data_dir).map_err(|source| Error::DataDir {
+    store::make_data_dir(data_dir).map_err(|source| Error::DataDir {
         path: data_dir.display().to_string(),
         source,
     })?;
     let tokens = &config.tokens;
+    // A host that signs with a key of its own is not to be joined by whoever can read a secret that nobody asked for.
+    if tokens.verifies_only() && !config.demo {
+        return Ok(Vec::new());
+    }
     let strength = if tokens.allow_weak_secret || config.demo {
         Strength::WeakAllowed
     } else {
@@ -36,13 +44,27 @@ pub(super) fn secrets(config: &Serve) -> Result<Vec<Secret>, Error> {
     )?)
 }
 
-pub(super) fn verifier(config: &Serve, secrets: Vec<Secret>) -> Result<Verifier, Error> {
-    let expiry = if config.tokens.allow_tokens_without_exp {
+/// The file of keys that change, if there is one.
+pub(super) fn key_set(config: &Serve) -> Result<Option<Arc<KeySet>>, Error> {
+    let path = config.tokens.jwks_file.as_deref();
+    let opened = path.map(|path| KeySet::open(path).map(Arc::new));
+    Ok(opened.transpose()?)
+}
+
+pub(super) fn verifier(
+    config: &Serve,
+    secrets: Vec<Secret>,
+    key_set: Option<Arc<KeySet>>,
+) -> Result<Verifier, Error> {
+    let tokens = &config.tokens;
+    let expiry = if tokens.allow_tokens_without_exp {
         Expiry::Optional
     } else {
         Expiry::Required
     };
-    let verifier = Verifier::new(secrets, expiry, CLOCK_LEEWAY);
+    let verifier = Verifier::new(secrets, expiry, CLOCK_LEEWAY)
+        .with_public_keys(PublicKey::load(&tokens.jwt_public_key_file)?)
+        .with_key_set(key_set);
     verifier.self_test().map_err(|_| Error::SelfTest)?;
     Ok(verifier)
 }
@@ -74,10 +96,58 @@ pub(super) fn rules(config: &Serve) -> chat::Options {
     chat::Options {
         require_known_users: config.tokens.require_known_users,
         mark_read_on_fetch: rules.mark_read_on_fetch,
+        media_quota: config.storage.media_quota,
         message_rate: Rate {
             per_minute,
             burst: rules.message_burst,
         },
+    }
+}
+
+/// What is to go by itself, and when.
+pub(super) fn disposal_policy(config: &Serve) -> disposal::Policy {
+    let storage = &config.storage;
+    let hours = |count: u32| (count > 0).then(|| Duration::from_hours(count.into()));
+    let days = |count: u32| hours(count * 24);
+    disposal::Policy {
+        content: days(storage.retain_days),
+        media: days(storage.media_retain_days),
+        orphans: hours(storage.orphan_hours),
+    }
+}
+
+pub(super) fn backend(config: &Serve) -> backend::Settings {
+    let backend = &config.backend;
+    let per_minute = if config.rules.no_rate_limit {
+        0
+    } else {
+        backend.pull_rate
+    };
+    backend::Settings {
+        profiles: backend.profile_url.clone(),
+        pets: backend.pet_url.clone(),
+        timeout: Duration::from_millis(backend.pull_timeout),
+        ttl: Duration::from_secs(backend.pull_ttl),
+        at_once: backend.pull_concurrency.into(),
+        tolerance: Tolerance {
+            failures: backend.pull_failures,
+            pause: Duration::from_secs(backend.pull_pause),
+        },
+        rate: Rate {
+            per_minute,
+            burst: per_minute.div_ceil(2),
+        },
+        roots: backend.pull_ca_file.clone(),
+    }
+}
+
+pub(super) fn media(config: &Serve) -> media::Settings {
+    let storage = &config.storage;
+    media::Settings {
+        max_file_size: storage.max_file_size,
+        keep_metadata: storage.keep_exif,
+        thumbnail_cache: storage.thumbnail_cache << 20,
+        thumbnail_memory: storage.thumbnail_memory << 20,
     }
 }
 

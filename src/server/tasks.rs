@@ -1,15 +1,19 @@
-//! What runs beside the connections: delivery, delivered watermarks, checkpoints and compactions.
+//! What runs beside the connections: delivery, delivered watermarks, checkpoints, compactions, and the look at the file of keys.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::auth::KeySet;
 use crate::chat::Service;
 use crate::store::{self, CompactionPolicy, Store, WriterThread};
 
 /// How often to look whether a checkpoint is due.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
+/// How often to look whether the file of keys has changed.
+const KEYS_EVERY: Duration = Duration::from_secs(2);
 /// How long the last checkpoint and the writer may take when the server stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 /// Commits after which one is due: bounds what a start after a crash has to replay.
@@ -35,13 +39,20 @@ impl Background {
     ) -> Self {
         let mut tasks = JoinSet::new();
         tasks.spawn(delivery);
+        let updated = chat.clone();
         tasks.spawn(async move { chat.store_receipts().await });
+        tasks.spawn(async move { updated.tell_updates().await });
         tasks.spawn(maintain(store.clone(), policy));
         Self {
             store,
             writer,
             tasks,
         }
+    }
+
+    /// One more task, which is to run for ever.
+    pub(super) fn add(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
     }
 
     /// Resolves with the reason when the store has failed or one of the tasks, which are to run for ever, has ended.
@@ -84,6 +95,19 @@ async fn maintain(store: Store, policy: CompactionPolicy) {
         };
         if let Ok(false) = tokio::task::spawn_blocking(work).await {
             compact_from = Instant::now() + COMPACT_AGAIN;
+        }
+    }
+}
+
+/// Reads the file of keys again whenever it has changed. Keys that cannot be read leave those that are known: a half-written file must not lock everybody out.
+pub(super) async fn follow(keys: Arc<KeySet>) {
+    let mut due = tokio::time::interval(KEYS_EVERY);
+    loop {
+        due.tick().await;
+        let keys = Arc::clone(&keys);
+        let read = tokio::task::spawn_blocking(move || keys.reload_if_changed());
+        if let Ok(Err(error)) = read.await {
+            tracing::error!(%error, "the token keys stay as they were");
         }
     }
 }

@@ -42,21 +42,7 @@ impl Event {
         let rest = inner.get(values.byte_offset()..).unwrap_or_default();
         let rest = rest.trim_ascii_start();
         let args = rest.strip_prefix(',').unwrap_or(rest).trim_ascii();
-        let (args, attachments) = if attachments.is_empty() {
-            (args.into(), Vec::new())
-        } else {
-            // In brackets again, to be one value.
-            let Normalised { json, order } = normalise(&format!("[{args}]"), attachments.len())
-                .map_err(|InvalidPlaceholder| EventError::Placeholder)?;
-            let attachments = order
-                .into_iter()
-                .filter_map(|at| attachments.get(at).cloned())
-                .collect();
-            let args = json
-                .strip_prefix('[')
-                .and_then(|args| args.strip_suffix(']'));
-            (args.unwrap_or_default().into(), attachments)
-        };
+        let (args, attachments) = arguments(args, attachments)?;
         Ok(Self {
             name,
             args,
@@ -93,6 +79,27 @@ impl Event {
             .next()
             .transpose()
     }
+}
+
+/// Arguments and their attachments, the placeholders numbered in the order in which the attachments come back.
+pub(super) fn arguments(
+    args: &str,
+    attachments: &[Bytes],
+) -> Result<(Box<str>, Vec<Bytes>), EventError> {
+    if attachments.is_empty() {
+        return Ok((args.into(), Vec::new()));
+    }
+    // In brackets again, to be one value.
+    let Normalised { json, order } = normalise(&format!("[{args}]"), attachments.len())
+        .map_err(|InvalidPlaceholder| EventError::Placeholder)?;
+    let attachments = order
+        .into_iter()
+        .filter_map(|at| attachments.get(at).cloned())
+        .collect();
+    let args = json
+        .strip_prefix('[')
+        .and_then(|args| args.strip_suffix(']'));
+    Ok((args.unwrap_or_default().into(), attachments))
 }
 
 /// The payload is no event.

@@ -7,12 +7,13 @@ use futures_util::FutureExt;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
+use super::acks::Answer;
 use super::config::Config;
 use super::connection::{Connection, Membership, Occupant, Partial};
 use super::error::{ConnectError, DisconnectReason};
 use super::json;
 use super::namespace::{Io, Keep, Namespace, Reclaimed};
-use super::packet::{Kind, Packet};
+use super::packet::{AckId, Kind, Packet};
 use super::recovery::{Claim, is_recoverable};
 use super::socket::Socket;
 use super::{Event, Handler};
@@ -72,7 +73,10 @@ impl<H: Handler> SocketIo<H> {
             Kind::Connect => self.connect(session, connection, &packet).await,
             Kind::Disconnect => self.disconnect(connection, &packet).await,
             Kind::Event => self.event(connection, &packet).await,
-            Kind::Ack => self.check_array(connection, &packet),
+            Kind::Ack => {
+                self.check_array(connection, &packet)?;
+                answer(connection, packet.namespace, packet.id, packet.data, &[])
+            }
             Kind::BinaryEvent | Kind::BinaryAck => self.start_binary(session, connection, &packet),
             Kind::ConnectError => Err(Violation),
         }
@@ -238,7 +242,6 @@ impl<H: Handler> SocketIo<H> {
         }
     }
 
-    /// No event of ours asks for an ack, so an ACK is checked and forgotten.
     fn check_array(
         &self,
         connection: &Connection<H::State>,
@@ -286,7 +289,14 @@ impl<H: Handler> SocketIo<H> {
         };
         session.set_deadline(None);
         if partial.kind == Kind::BinaryAck {
-            return Ok(());
+            let Partial {
+                namespace,
+                id,
+                json,
+                attachments,
+                ..
+            } = &partial;
+            return answer(connection, namespace, *id, json, attachments);
         }
         let event = Event::decode(
             &partial.json,
@@ -371,6 +381,21 @@ impl Drop for Joining {
             socket.leave_namespace(Keep::Nothing);
         }
     }
+}
+
+/// Hands an answer to whoever waits for it; a socket that is gone waits for none.
+fn answer<S>(
+    connection: &Connection<S>,
+    namespace: &str,
+    id: Option<AckId>,
+    json: &str,
+    attachments: &[Bytes],
+) -> Result<(), Violation> {
+    let answer = Answer::decode(json, attachments).map_err(|_| Violation)?;
+    if let (Membership::Joined(occupant), Some(id)) = (connection.membership(namespace), id) {
+        occupant.socket.answered(id, answer);
+    }
+    Ok(())
 }
 
 fn refuse(session: &Session, namespace: &str, error: &ConnectError) {

@@ -4,6 +4,7 @@
 //! Connecting *yields* the application's state of a socket, so a half-authenticated socket cannot exist. All calls for one session
 //! come from that session's task, one at a time; an [`Io`] reaches sockets from anywhere else.
 
+mod acks;
 mod config;
 mod connection;
 mod error;
@@ -23,7 +24,8 @@ use std::future::Future;
 
 use serde_json::value::RawValue;
 
-pub use crate::engineio::Handshake;
+pub use crate::engineio::{CloseReason, Handshake};
+pub use acks::{AckError, Answer};
 pub use config::Config;
 pub use connection::Connection;
 pub use error::{ConnectError, DisconnectReason};

@@ -1,11 +1,13 @@
 //! A namespace: its sockets, their rooms, and sending to many at once. Knows nothing of sessions or packets.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::log::{Entry, Target};
 use super::members::{Member, Members};
 use super::outgoing::Outgoing;
+use super::packet::AckId;
 use super::recovery::{Claim, Found, Lost, Recovery, RecoveryConfig, RecoveryCounts, State};
 use super::socket::{Phase, Socket, SocketId};
 use crate::engineio::{CloseReason, Frame, Session};
@@ -39,6 +41,8 @@ pub struct Namespace(Arc<Inner>);
 struct Inner {
     name: Box<str>,
     members: Mutex<Members>,
+    /// Grows for the whole namespace, as in the reference, so that a socket which comes back never meets an old id again.
+    acks: AtomicU64,
     recovery: Option<Recovery>,
 }
 
@@ -57,6 +61,7 @@ impl Namespace {
         Self(Arc::new(Inner {
             name: name.into(),
             members: Mutex::default(),
+            acks: AtomicU64::new(0),
             recovery: None,
         }))
     }
@@ -67,6 +72,7 @@ impl Namespace {
         Self(Arc::new(Inner {
             name: name.into(),
             members: Mutex::default(),
+            acks: AtomicU64::new(0),
             recovery: Some(Recovery::new(config)),
         }))
     }
@@ -75,6 +81,11 @@ impl Namespace {
     pub fn recovery_counts(&self) -> RecoveryCounts {
         let recovery = self.0.recovery.as_ref();
         recovery.map(Recovery::counts).unwrap_or_default()
+    }
+
+    /// How many sockets their clients have had back.
+    pub fn recovered_count(&self) -> u64 {
+        self.recovery_state().map_or(0, |state| state.recovered)
     }
 
     /// Its name, which starts with `/`.
@@ -107,6 +118,11 @@ impl Namespace {
             except,
             |members| members.all(except),
         )
+    }
+
+    /// An id for an event that is to be answered.
+    pub(super) fn next_ack(&self) -> AckId {
+        AckId::new(self.0.acks.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Sends to one socket.
@@ -287,6 +303,7 @@ impl Namespace {
         }
         session.send(reply);
         socket.advance(Phase::Connected);
+        state.recovered += 1;
         Some(missed)
     }
 

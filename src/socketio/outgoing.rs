@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::namespace::Namespace;
-use super::packet::{Kind, Packet};
+use super::packet::{AckId, Kind, Packet};
 use crate::engineio::Frame;
 
 /// An encoded event of one namespace. Cloning is a reference count.
@@ -30,21 +30,8 @@ impl Outgoing {
     /// An event with any arguments: JSON values separated by commas, with placeholders for the attachments, of which there are at most
     /// ten for the standard clients.
     pub fn raw(namespace: &Namespace, name: &str, args: &str, attachments: &[Bytes]) -> Self {
-        let name = serde_json::Value::from(name);
-        let comma = if args.is_empty() { "" } else { "," };
-        let packet = Packet {
-            kind: if attachments.is_empty() {
-                Kind::Event
-            } else {
-                Kind::BinaryEvent
-            },
-            attachments: attachments.len(),
-            namespace: namespace.name(),
-            id: None,
-            data: &format!("[{name}{comma}{args}]"),
-        };
         Self {
-            frames: frames(&packet, attachments),
+            frames: event(namespace, name, args, attachments, None),
             volatile: false,
         }
     }
@@ -74,6 +61,31 @@ impl Outgoing {
     pub(super) fn is_volatile(&self) -> bool {
         self.volatile
     }
+}
+
+/// An event and its attachments.
+pub(super) fn event(
+    namespace: &Namespace,
+    name: &str,
+    args: &str,
+    attachments: &[Bytes],
+    id: Option<AckId>,
+) -> Arc<[Frame]> {
+    let name = serde_json::Value::from(name);
+    let comma = if args.is_empty() { "" } else { "," };
+    let kind = if attachments.is_empty() {
+        Kind::Event
+    } else {
+        Kind::BinaryEvent
+    };
+    let packet = Packet {
+        kind,
+        attachments: attachments.len(),
+        namespace: namespace.name(),
+        id,
+        data: &format!("[{name}{comma}{args}]"),
+    };
+    frames(&packet, attachments)
 }
 
 /// A packet and its attachments, to be queued together.

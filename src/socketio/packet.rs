@@ -19,6 +19,13 @@ const RESERVED: [&str; 6] = [
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct AckId(u64);
 
+impl AckId {
+    /// Wraps around where a JavaScript number ends to be exact.
+    pub(super) fn new(number: u64) -> Self {
+        Self(number % (MAX_ACK_ID + 1))
+    }
+}
+
 /// What a packet is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {

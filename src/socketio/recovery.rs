@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
@@ -48,7 +48,7 @@ impl Default for RecoveryConfig {
 }
 
 /// What is kept for recoveries at the moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct RecoveryCounts {
     /// Lost sockets that can still be had back.
     pub sockets: usize,
@@ -145,6 +145,7 @@ pub(super) struct State {
     lost: HashMap<Pid, Lost>,
     /// In the order of their loss, which is that of their end; some may have been recovered.
     losses: VecDeque<(Instant, Pid)>,
+    pub(super) recovered: u64,
 }
 
 impl Recovery {
@@ -164,6 +165,7 @@ impl Recovery {
                 live: HashMap::new(),
                 lost: HashMap::new(),
                 losses: VecDeque::new(),
+                recovered: 0,
             }),
             config,
         }

@@ -3,11 +3,13 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use super::acks::{AckError, Acks, Answer};
 use super::event::Event;
 use super::namespace::{Keep, Namespace};
 use super::outgoing::{self, Outgoing};
@@ -34,6 +36,8 @@ struct Inner {
     key: OnceLock<Arc<str>>,
     /// By what its client can have it back.
     pid: OnceLock<Pid>,
+    /// Answers that its client owes.
+    acks: Acks,
 }
 
 /// A socket's public name: random, and unrelated to the secret id of its session.
@@ -72,6 +76,7 @@ impl Socket {
             held: Mutex::default(),
             key: OnceLock::new(),
             pid: OnceLock::new(),
+            acks: Acks::default(),
         }))
     }
 
@@ -102,6 +107,46 @@ impl Socket {
     /// [`Event::args`](super::Event::args).
     pub fn emit_raw(&self, name: &str, args: &str, attachments: &[Bytes]) -> bool {
         self.deliver(&Outgoing::raw(self.namespace(), name, args, attachments))
+    }
+
+    /// Emits an event with one argument and waits, at most `timeout`, for what the client answers. An event that is waited for is not
+    /// kept for a [recovery](Namespace::with_recovery): with the connection, the answer is lost.
+    ///
+    /// Not to be awaited in a handler of the same session: what the client sends is not read before the handler returns. At most 64
+    /// events of one socket wait at once.
+    pub async fn emit_with_ack(
+        &self,
+        name: &str,
+        argument: &impl Serialize,
+        timeout: Duration,
+    ) -> Result<Answer, AckError> {
+        let argument = serde_json::to_string(argument)?;
+        self.emit_raw_with_ack(name, &argument, &[], timeout).await
+    }
+
+    /// Emits an event with any arguments, as in [`emit_raw`](Self::emit_raw), and waits for the answer as
+    /// [`emit_with_ack`](Self::emit_with_ack) does.
+    pub async fn emit_raw_with_ack(
+        &self,
+        name: &str,
+        args: &str,
+        attachments: &[Bytes],
+        timeout: Duration,
+    ) -> Result<Answer, AckError> {
+        let id = self.namespace().next_ack();
+        let mut pending = self.0.acks.expect(id)?;
+        let event = outgoing::event(self.namespace(), name, args, attachments, Some(id));
+        if !self.send(event) {
+            return Err(AckError::Disconnected);
+        }
+        tokio::time::timeout(timeout, pending.answer())
+            .await
+            .unwrap_or(Err(AckError::Timeout))
+    }
+
+    /// The client has answered an event.
+    pub(super) fn answered(&self, id: AckId, answer: Answer) {
+        self.0.acks.answered(id, answer);
     }
 
     /// Answers an event with one value.
@@ -298,7 +343,11 @@ impl Socket {
     }
 
     pub(super) fn advance(&self, phase: Phase) -> Phase {
-        Phase::from(self.0.phase.fetch_max(phase as u8, Ordering::AcqRel))
+        let before = Phase::from(self.0.phase.fetch_max(phase as u8, Ordering::AcqRel));
+        if phase == Phase::Gone {
+            self.0.acks.give_up();
+        }
+        before
     }
 
     fn held(&self) -> MutexGuard<'_, Vec<Arc<[Frame]>>> {

@@ -5,7 +5,7 @@ use super::error::Error;
 use super::keys::{self, Tree};
 use super::tables::{Sink, Source, Tables};
 use crate::id::{ChatId, PetId, UserId};
-use crate::model::{Chat, ChatKind, UserTotals};
+use crate::model::{Chat, ChatKind, Expired, UserTotals};
 
 impl<S: Source> Tables<S> {
     /// The chat with this id.
@@ -33,19 +33,46 @@ impl<S: Source> Tables<S> {
 
     /// A page of a user's chats, newest activity first.
     pub fn chats_of(&self, user: &UserId, skip: usize, limit: usize) -> Result<Vec<Chat>, Error> {
-        let rows = self.0.range(
-            Tree::UserChats,
-            keys::starting_with(keys::user_prefix(user)),
-        );
         let mut chats = Vec::new();
-        for row in rows.skip(skip).take(limit) {
-            let (key, _) = row?;
-            let id = keys::chat_at_end(&key).ok_or_else(|| {
-                codec::unreadable(Tree::UserChats, "a key without a chat".to_owned())
-            })?;
-            chats.extend(self.chat(id)?);
+        for id in self.chat_ids_of(user).skip(skip).take(limit) {
+            chats.extend(self.chat(id?)?);
         }
         Ok(chats)
+    }
+
+    /// The ids of all of a user's chats, newest activity first.
+    pub fn chat_ids_of(&self, user: &UserId) -> impl Iterator<Item = Result<ChatId, Error>> {
+        let range = keys::starting_with(keys::user_prefix(user));
+        let rows = self.0.range(Tree::UserChats, range);
+        rows.map(|row| {
+            keys::chat_at_end(&row?.0).ok_or_else(|| {
+                codec::unreadable(Tree::UserChats, "a key without a chat".to_owned())
+            })
+        })
+    }
+
+    /// The ids of the chats about a pet.
+    pub fn chat_ids_about(&self, pet: &PetId) -> impl Iterator<Item = Result<ChatId, Error>> {
+        let kinds = [ChatKind::PetInquiry, ChatKind::General];
+        let rows = kinds
+            .into_iter()
+            .flat_map(move |kind| self.0.range(Tree::ChatKeys, keys::chats_about(kind, pet)));
+        rows.map(|row| {
+            keys::chat_at_end(&row?.1)
+                .ok_or_else(|| codec::unreadable(Tree::ChatKeys, "no id".to_owned()))
+        })
+    }
+
+    /// All chats after this one, in the order of their ids.
+    pub fn chats_after(&self, after: Option<ChatId>) -> impl Iterator<Item = Result<Chat, Error>> {
+        let start = after.map_or(Vec::new(), |chat| [chat.as_bytes(), &[0][..]].concat());
+        self.records(Tree::Chats, start..vec![u8::MAX; 13])
+    }
+
+    /// How far retention has come in a chat.
+    pub fn expired(&self, chat: ChatId) -> Result<Expired, Error> {
+        let known = self.record(Tree::Expired, chat.as_bytes())?;
+        Ok(known.unwrap_or_default())
     }
 
     /// Everybody who shares a chat with `user`, newest activity first, possibly several times.
@@ -110,6 +137,11 @@ impl<S: Sink> Tables<S> {
             )?;
         }
         Ok(())
+    }
+
+    /// Remembers how far retention has come in a chat.
+    pub fn put_expired(&mut self, chat: ChatId, expired: Expired) -> Result<(), Error> {
+        self.put(Tree::Expired, chat.as_bytes(), &expired)
     }
 
     pub(super) fn put_totals(&mut self, user: &UserId, totals: UserTotals) -> Result<(), Error> {

@@ -1,7 +1,8 @@
 //! Whether the rows of an index agree with each other: every counter recounted, every index row followed both ways. It
 //! changes nothing and keeps little in memory: it follows the keys' order and looks the rest up.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::io::Read as _;
 use std::path::Path;
 
 use super::codec;
@@ -9,7 +10,9 @@ use super::error::Error;
 use super::index::Index;
 use super::keys::{self, Tree};
 use crate::id::{ChatId, UserId};
-use crate::model::{Chat, Message, Pet, ReadState, Upload, User, UserTotals};
+use crate::model::{
+    Attachment, Chat, Erased, Expired, Message, Pet, ReadState, Upload, User, UserTotals,
+};
 
 /// Problems are all counted; this many are told.
 const TOLD: usize = 100;
@@ -29,6 +32,8 @@ pub struct Findings {
     pub uploads: u64,
     /// Files in the media directory that nothing shows: no harm but the space they take.
     pub orphans: u64,
+    /// The names of the first hundred of them.
+    pub orphan_names: Vec<String>,
     /// How many problems there are.
     pub problems: u64,
     /// The first hundred of them, one line each.
@@ -56,6 +61,8 @@ pub(super) struct Check<'a> {
     findings: Findings,
     /// Messages that show each file.
     shown: HashMap<String, u32>,
+    /// Users of whom nothing may be left.
+    erased: HashSet<UserId>,
     participants: u64,
     client_ids: u64,
     done: u64,
@@ -81,6 +88,7 @@ pub(super) fn check(
         index,
         findings: Findings::default(),
         shown: HashMap::new(),
+        erased: HashSet::new(),
         participants: 0,
         client_ids: 0,
         done: 0,
@@ -133,6 +141,22 @@ impl Check<'_> {
     }
 
     fn people(&mut self) -> Result<(), Error> {
+        self.each(Tree::Erased, |check, key, erased: Erased| {
+            let Some(user) = user_of(key) else {
+                check
+                    .findings
+                    .problem(|| "an erasure stands under no user".to_owned());
+                return Ok(());
+            };
+            let is_known = check.index.get(Tree::Users, key)?.is_some();
+            check
+                .findings
+                .require(!is_known, || format!("user {user} is erased and known"));
+            if erased.finished {
+                check.erased.insert(user);
+            }
+            Ok(())
+        })?;
         self.findings.users = self.each(Tree::Users, |check, key, user: User| {
             let id = user.id;
             let same = id.as_str().as_bytes() == key;
@@ -147,6 +171,15 @@ impl Check<'_> {
             check
                 .findings
                 .require(same, || format!("pet {id} stands under another id"));
+            Ok(())
+        })?;
+        self.each(Tree::RemovedPets, |check, key, pet: Pet| {
+            let id = pet.id;
+            let is_known = check.index.get(Tree::Pets, key)?.is_some();
+            let same = id.as_str().as_bytes() == key;
+            check.findings.require(same && !is_known, || {
+                format!("pet {id} is removed and still there, or stands under another id")
+            });
             Ok(())
         })?;
         Ok(())
@@ -294,6 +327,14 @@ impl Check<'_> {
                 .is_none_or(|parent| parent > 0 && parent < seq),
             || format!("message {id} answers one that was not there yet"),
         );
+        let is_gone = message.deleted && message.client_id.is_none();
+        let may_stay = is_gone || !self.erased.contains(&message.sender);
+        self.findings.require(may_stay, || {
+            format!(
+                "message {id} carries something of {}, who is erased",
+                message.sender
+            )
+        });
         if let Some(client_id) = &message.client_id {
             self.client_ids += 1;
             let key = keys::client_id(&message.sender, of, client_id);
@@ -324,6 +365,15 @@ impl Check<'_> {
             let takes_part = found.is_some_and(|found| found.has(&user));
             check.findings.require(takes_part, || {
                 format!("{user} has a counter in chat {chat} and takes no part in it")
+            });
+            Ok(())
+        })?;
+        self.each(Tree::Expired, |check, key, expired: Expired| {
+            let chat = check.record::<Chat>(Tree::Chats, key)?;
+            let last = chat.map_or(0, |chat| chat.last_seq);
+            let is_within = expired.content <= last && expired.media <= last;
+            check.findings.require(is_within, || {
+                "retention has come further than a chat goes".to_owned()
             });
             Ok(())
         })?;
@@ -375,6 +425,7 @@ impl Check<'_> {
     }
 
     fn uploads(&mut self, media: Option<&Path>) -> Result<(), Error> {
+        let mut usage: HashMap<UserId, u64> = HashMap::new();
         self.findings.uploads = self.each(Tree::Uploads, |check, key, upload: Upload| {
             let name = &upload.attachment.name;
             let shown = check.shown.remove(name).unwrap_or(0);
@@ -388,30 +439,99 @@ impl Check<'_> {
                 )
             });
             if let Some(media) = media {
-                let size = std::fs::metadata(media.join(name)).map(|file| file.len());
-                check
-                    .findings
-                    .require(size.is_ok(), || format!("file {name} is missing"));
-                let size = size.unwrap_or(upload.attachment.size);
-                check.findings.require(size == upload.attachment.size, || {
-                    format!(
-                        "file {name} has {size} bytes instead of {}",
-                        upload.attachment.size
-                    )
-                });
+                check.file(&media.join(name), &upload);
             }
+            *usage.entry(upload.sender).or_default() += upload.attachment.size;
             Ok(())
         })?;
         for name in std::mem::take(&mut self.shown).into_keys() {
             self.findings
                 .problem(|| format!("file {name} is shown by a message and not known as uploaded"));
         }
+        self.usage(&usage)?;
         let entries = media.and_then(|media| std::fs::read_dir(media).ok());
         for entry in entries.into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                continue; // thumbnails
+            }
             let name = entry.file_name();
-            let known = self.index.get(Tree::Uploads, name.as_encoded_bytes())?;
-            self.findings.orphans += u64::from(known.is_none());
+            let is_ours = name.as_encoded_bytes().first() == Some(&b'.')
+                || entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if !is_ours
+                && self
+                    .index
+                    .get(Tree::Uploads, name.as_encoded_bytes())?
+                    .is_none()
+            {
+                self.findings.orphans += 1;
+                if self.findings.orphan_names.len() < TOLD {
+                    let name = name.to_string_lossy().into_owned();
+                    self.findings.orphan_names.push(name);
+                }
+            }
         }
+        Ok(())
+    }
+
+    /// A file against what was noted when it was stored.
+    fn file(&mut self, path: &Path, upload: &Upload) {
+        let Attachment {
+            name, size, crc32, ..
+        } = &upload.attachment;
+        match checksum(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                self.findings.problem(|| format!("file {name} is missing"));
+            }
+            Err(error) => self
+                .findings
+                .problem(|| format!("file {name} cannot be read: {error}")),
+            Ok((found, _)) if found != *size => self
+                .findings
+                .problem(|| format!("file {name} has {found} bytes instead of {size}")),
+            Ok((_, found)) => self.findings.require(found == *crc32, || {
+                format!(
+                    "file {name} is damaged: its checksum is {found:08x} instead of {crc32:08x}"
+                )
+            }),
+        }
+    }
+}
+
+/// Bytes and CRC-32 of a file.
+fn checksum(path: &Path) -> std::io::Result<(u64, u32)> {
+    let mut file = std::fs::File::open(path)?;
+    let (mut hasher, mut size) = (crc32fast::Hasher::new(), 0);
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok((size, hasher.finalize())),
+            read => {
+                hasher.update(&buffer[..read]);
+                size += read as u64;
+            }
+        }
+    }
+}
+
+impl Check<'_> {
+    /// Each user's count of bytes. None at all means that the directory is from before they were counted.
+    fn usage(&mut self, expected: &HashMap<UserId, u64>) -> Result<(), Error> {
+        let expected_rows = expected.values().filter(|used| **used > 0).count() as u64;
+        let found = self.each(Tree::MediaUsage, |check, key, used: u64| {
+            let counted = user_of(key).and_then(|user| expected.get(&user).copied());
+            check.findings.require(counted == Some(used), || {
+                format!(
+                    "{} has files of {} bytes, and the count says {used}",
+                    String::from_utf8_lossy(key),
+                    counted.unwrap_or(0)
+                )
+            });
+            Ok(())
+        })?;
+        self.findings
+            .require(found == expected_rows || found == 0, || {
+                format!("{expected_rows} users have files, and {found} have a count")
+            });
         Ok(())
     }
 }

@@ -9,8 +9,12 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::error::Error;
 use super::keys::Tree;
 
-/// The layout that this build writes.
+/// The first layout of every record.
 const VERSION: u8 = 1;
+/// A message that was edited or has reactions. In version 1 a message ends before these two fields; what it lacks is
+/// [`UNMARKED`], their empty form, so that the two versions are one layout with and without it.
+const MARKED: u8 = 2;
+const UNMARKED: [u8; 2] = [0, 0];
 /// Longest record, so that a damaged length cannot ask for memory.
 const MAX_RECORD: u64 = 1 << 20;
 
@@ -27,11 +31,23 @@ pub(crate) fn encode<T: Serialize>(tree: Tree, record: &T) -> Result<Vec<u8>, Er
     options()
         .serialize_into(&mut bytes, record)
         .map_err(|error| unreadable(tree, error.to_string()))?;
+    if tree == Tree::Messages {
+        match bytes.strip_suffix(&UNMARKED) {
+            Some(unmarked) => bytes.truncate(unmarked.len()),
+            None => bytes[0] = MARKED,
+        }
+    }
     Ok(bytes)
 }
 
 pub(crate) fn decode<T: DeserializeOwned>(tree: Tree, bytes: &[u8]) -> Result<T, Error> {
     match bytes.split_first() {
+        Some((&VERSION, record)) if tree == Tree::Messages => options()
+            .deserialize(&[record, &UNMARKED].concat())
+            .map_err(|error| unreadable(tree, error.to_string())),
+        Some((&MARKED, record)) if tree == Tree::Messages => options()
+            .deserialize(record)
+            .map_err(|error| unreadable(tree, error.to_string())),
         Some((&VERSION, record)) => options()
             .deserialize(record)
             .map_err(|error| unreadable(tree, error.to_string())),
@@ -54,7 +70,7 @@ pub(crate) fn unreadable(tree: Tree, why: String) -> Error {
 mod tests {
     use super::*;
     use crate::id::{ChatId, MessageId};
-    use crate::model::{Chat, ChatKind, Message, MessageKind, ReadState, Timestamp};
+    use crate::model::{Chat, ChatKind, Message, MessageKind, Reaction, ReadState, Timestamp};
 
     fn hex(bytes: &[u8]) -> String {
         use std::fmt::Write;
@@ -98,12 +114,29 @@ mod tests {
             deleted: false,
             created_at: Timestamp(1),
             updated_at: Timestamp(1),
+            edited: false,
+            reactions: Vec::new(),
         };
         let bytes = encode(Tree::Messages, &message).unwrap();
         assert_eq!(decode::<Message>(Tree::Messages, &bytes).unwrap(), message);
         assert_eq!(
             hex(&bytes),
             "010202020202020202020202020101010101010101010101010701610112e0a4a8e0a4aee0a4b8e0a58de0a4a4e0a5870001030103632d31000202"
+        );
+
+        let marked = Message {
+            edited: true,
+            reactions: vec![Reaction {
+                reactor: "b".parse().unwrap(),
+                emoji: "❤".to_owned(),
+            }],
+            ..message
+        };
+        let bytes = encode(Tree::Messages, &marked).unwrap();
+        assert_eq!(decode::<Message>(Tree::Messages, &bytes).unwrap(), marked);
+        assert_eq!(
+            hex(&bytes),
+            "020202020202020202020202020101010101010101010101010701610112e0a4a8e0a4aee0a4b8e0a58de0a4a4e0a5870001030103632d310002020101016203e29da4"
         );
 
         let state = ReadState {

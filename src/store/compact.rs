@@ -8,9 +8,10 @@
 //! 4. The fresh index catches up, the writer thread applies the last of it and swaps it in, and a checkpoint says so.
 //! 5. The older segments, bases and the old index are removed.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::sync::{MutexGuard, PoisonError};
+use std::thread;
 use std::time::Instant;
 
 use tokio::sync::oneshot;
@@ -29,6 +30,27 @@ const PIECE: usize = 1 << 20;
 const SWAP_GAP: u64 = 1 << 20;
 /// Attempts to come that close before it is done anyway.
 const CATCH_UPS: usize = 8;
+/// What a fresh index may cache while it is filled in order, when it needs next to nothing. The one in use keeps its cache.
+const FILLING_CACHE: u64 = 8 << 20;
+
+/// How much of the machine a compaction may take from the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    /// All of a core.
+    Full,
+    /// Half of the time it rests.
+    Half,
+}
+
+impl Pace {
+    /// Rests after a piece of work that began then.
+    fn rest(self, began: Instant) {
+        if self == Self::Half {
+            // Nobody wakes this thread; should anybody, it rests less.
+            thread::park_timeout(began.elapsed());
+        }
+    }
+}
 
 /// When a compaction is due.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -54,31 +76,23 @@ pub struct Compacted {
     pub index_after: u64,
 }
 
-/// A journal of which no file goes away: for a backup, or anybody else who replays it.
-#[derive(Debug)]
-pub struct HeldJournal<'a> {
-    _guard: MutexGuard<'a, ()>,
-    /// Its directory.
-    pub dir: PathBuf,
-    /// The last commit when it was taken hold of.
-    pub last_commit: u64,
-    /// Where that commit's frame ends: everything acknowledged before is whole up to here.
-    pub end: Position,
-}
-
 impl Store {
-    /// Compacts when it is due. Blocks for as long as that takes; writers and readers go on.
+    /// Compacts when it is due, at a pace that leaves room for the others. Blocks for as long as that takes; writers and readers go on.
     pub fn compact_if_due(&self, policy: CompactionPolicy) -> Result<Option<Compacted>, Error> {
         let sizes = self.journal_sizes()?;
         if !policy.is_met(sizes) {
             return Ok(None);
         }
-        self.compact(|_, _| ()).map(Some)
+        self.compact_at(Pace::Half, |_, _| ()).map(Some)
     }
 
     /// Compacts. Blocks for as long as that takes; writers and readers go on. `progress` hears of bytes done and expected.
     /// After an error everything is as it was.
     pub fn compact(&self, progress: impl FnMut(u64, u64)) -> Result<Compacted, Error> {
+        self.compact_at(Pace::Full, progress)
+    }
+
+    fn compact_at(&self, pace: Pace, progress: impl FnMut(u64, u64)) -> Result<Compacted, Error> {
         let shared = &self.shared;
         let _alone = shared
             .maintenance
@@ -88,7 +102,7 @@ impl Store {
         let before = self.journal_sizes()?;
         let indexes = open::indexes_dir(&shared.data_dir);
         let index_before = bytes_in(&indexes);
-        let outcome = self.run_compaction(progress);
+        let outcome = self.run_compaction(pace, progress);
         let rows = match outcome {
             Ok(rows) => rows,
             Err(error) => {
@@ -129,24 +143,7 @@ impl Store {
         journal::sizes(&open::journal_dir(&self.shared.data_dir)).map_err(failure)
     }
 
-    /// The journal as it is now, kept from being compacted until the value is dropped. Waits for a compaction that is under
-    /// way; blocks. Writers go on.
-    pub fn hold_journal(&self) -> Result<HeldJournal<'_>, Error> {
-        let guard = self
-            .shared
-            .maintenance
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let (last_commit, end) = self.ask(Work::Reached)?;
-        Ok(HeldJournal {
-            _guard: guard,
-            dir: open::journal_dir(&self.shared.data_dir),
-            last_commit,
-            end,
-        })
-    }
-
-    fn run_compaction(&self, progress: impl FnMut(u64, u64)) -> Result<u64, Error> {
+    fn run_compaction(&self, pace: Pace, progress: impl FnMut(u64, u64)) -> Result<u64, Error> {
         let shared = &self.shared;
         let data_dir = &shared.data_dir;
         let start = self.ask(Work::BeginBase)??;
@@ -154,25 +151,28 @@ impl Store {
         self.save_checkpoint()?;
         shared.step();
         let old = shared.live.index()?;
-        let fresh = Index::open(
-            &open::indexes_dir(data_dir),
-            open::random(),
-            &shared.settings,
-        )?;
-        let swapped = self.fill(&old, &fresh, start, progress).and_then(|copied| {
-            shared.step();
-            let upto = self.catch_up(&fresh, start.position())?;
-            shared.step();
-            Ok((copied, upto))
-        });
-        let ((rows, base), upto) = match swapped {
-            Ok(done) => done,
+        let indexes = open::indexes_dir(data_dir);
+        let settings = shared.settings.with_cache(FILLING_CACHE);
+        let filling = Index::open(&indexes, open::random(), &settings)?;
+        let filled = self.fill(&old, &filling, (start, pace), progress);
+        drop(old);
+        shared.step();
+        let (rows, base) = match filled {
+            Ok(filled) => filled,
+            Err(error) => {
+                filling.supersede();
+                return Err(error);
+            }
+        };
+        let fresh = filling.reopen(&shared.settings)?;
+        let upto = match self.catch_up(&fresh, start.position()) {
+            Ok(upto) => upto,
             Err(error) => {
                 fresh.supersede();
                 return Err(error);
             }
         };
-        drop(old);
+        shared.step();
         let replaced = self.ask(|answer| Work::Adopt {
             index: fresh,
             upto,
@@ -196,7 +196,7 @@ impl Store {
         &self,
         old: &Index,
         fresh: &Index,
-        start: BaseStart,
+        (start, pace): (BaseStart, Pace),
         mut progress: impl FnMut(u64, u64),
     ) -> Result<(u64, journal::Finished), Error> {
         let journal_dir = open::journal_dir(&self.shared.data_dir);
@@ -213,6 +213,7 @@ impl Store {
                 if self.shared.called_off.load(Ordering::Acquire) {
                     return Err(Error::CalledOff);
                 }
+                let began = Instant::now();
                 let piece = piece_of(old, tree, last.as_deref())?;
                 let Some(end) = piece.last() else { break };
                 last = Some(end.key.clone());
@@ -227,9 +228,11 @@ impl Store {
                 }
                 self.shared.step();
                 progress(done, expected.base + expected.segments);
+                pace.rest(began);
             }
         }
         fresh.apply(std::iter::empty(), marker)?;
+        fresh.sync()?;
         let (commit, end) = self.ask(Work::Reached)?;
         let base = base.finish(commit, end).map_err(failure)?;
         Ok((rows, base))
@@ -253,7 +256,7 @@ impl Store {
     }
 
     /// Has the writer thread do something and waits for its answer.
-    fn ask<T>(&self, work: impl FnOnce(oneshot::Sender<T>) -> Work) -> Result<T, Error> {
+    pub(super) fn ask<T>(&self, work: impl FnOnce(oneshot::Sender<T>) -> Work) -> Result<T, Error> {
         let (answer, answered) = oneshot::channel();
         self.work
             .blocking_send(work(answer))

@@ -9,6 +9,12 @@ use std::time::Duration;
 use super::tests::{close, has, open, put, user};
 use super::*;
 
+async fn checkpoint(store: &Store) -> Result<(), Error> {
+    let store = store.clone();
+    let saving = tokio::task::spawn_blocking(move || store.checkpoint(1));
+    saving.await.unwrap()
+}
+
 /// Every file below the directory that holds the bytes.
 fn files_with(dir: &Path, needle: &[u8]) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -46,7 +52,7 @@ async fn what_was_overwritten_is_gone_from_every_file_after_a_compaction() {
     for number in 0..50 {
         put(&opened.0, &format!("u{number}")).await;
     }
-    let commit = opened.0.shared.reached().0;
+    let commit = opened.0.shared.live.reached().0;
     assert!(!files_with(dir.path(), secret.as_bytes()).is_empty());
     fs::create_dir(dir.path().join("db.aside")).unwrap();
     fs::write(dir.path().join("db.aside/db"), secret).unwrap();
@@ -58,7 +64,11 @@ async fn what_was_overwritten_is_gone_from_every_file_after_a_compaction() {
         [] as [PathBuf; 0]
     );
     put(&opened.0, "afterwards").await;
-    assert_eq!(opened.0.shared.reached().0, commit + 1, "the numbers go on");
+    assert_eq!(
+        opened.0.shared.live.reached().0,
+        commit + 1,
+        "the numbers go on"
+    );
     assert_eq!(compact(&opened.0).await.rows, 51);
     close(opened);
     for without in [None, Some("db"), Some("checkpoint")] {
@@ -69,7 +79,7 @@ async fn what_was_overwritten_is_gone_from_every_file_after_a_compaction() {
         }
         let reopened = open(dir.path());
         assert!(has(&reopened.0, "u0").await && has(&reopened.0, "afterwards").await);
-        assert_eq!(reopened.0.shared.reached().0, commit + 1);
+        assert_eq!(reopened.0.shared.live.reached().0, commit + 1);
         let is_rebuilt = without.is_some();
         assert_eq!(
             dir.path().join("db.aside").exists() || without == Some("db"),
@@ -190,7 +200,7 @@ async fn an_index_on_a_full_disk_refuses_writes_loses_none_and_works_again_by_it
     let faults = store.shared.settings.faults.clone();
     put(store, "before").await;
     faults.fill_the_disk();
-    // In the journal and so kept, although the index took only a part of it.
+    // In the journal and so kept, although the index will take only a part of it.
     let (first, second) = (user("part"), user("other-part"));
     store
         .write(move |tx| {
@@ -199,6 +209,9 @@ async fn an_index_on_a_full_disk_refuses_writes_loses_none_and_works_again_by_it
         })
         .await
         .unwrap();
+    assert!(has(store, "part").await && has(store, "other-part").await);
+    let failed = checkpoint(store).await;
+    assert!(matches!(failed, Err(Error::Full)), "{failed:?}");
     assert!(has(store, "part").await && has(store, "other-part").await);
     for attempt in 0..3 {
         let refused = try_put(store, &format!("refused-{attempt}")).await;
@@ -209,8 +222,11 @@ async fn an_index_on_a_full_disk_refuses_writes_loses_none_and_works_again_by_it
     let compaction = store.clone();
     let compaction = tokio::task::spawn_blocking(move || compaction.compact(|_, _| ())).await;
     assert!(matches!(compaction.unwrap(), Err(Error::Full)));
+    assert!(store.is_refusing());
+    assert_eq!(store.counts().unwrap().users, 3, "also those that wait");
     faults.free_the_disk();
     until_it_works(store).await;
+    assert!(!store.is_refusing());
     for id in ["before", "part", "other-part"] {
         assert!(has(store, id).await, "{id}");
     }
@@ -226,6 +242,93 @@ async fn an_index_on_a_full_disk_refuses_writes_loses_none_and_works_again_by_it
 }
 
 #[tokio::test]
+async fn a_failure_that_is_met_again_and_again_does_not_put_off_the_repair() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = open(dir.path());
+    let store = &opened.0;
+    put(store, "before").await;
+    for attempt in 0.. {
+        let (why, rebuild) = (Error::Full, false);
+        if attempt == 0 || store.is_refusing() {
+            let failed = Work::IndexFailed { why, rebuild };
+            assert!(store.work.send(failed).await.is_ok());
+        }
+        match try_put(store, "after").await {
+            Ok(()) => break,
+            Err(Error::Full) if attempt < 200 => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            Err(error) => panic!("{error} in attempt {attempt}"),
+        }
+    }
+    assert!(has(store, "after").await && !store.is_refusing());
+    close(opened);
+}
+
+#[tokio::test]
+async fn a_failed_index_that_somebody_holds_is_opened_anew_later_and_not_rebuilt() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = open(dir.path());
+    let store = &opened.0;
+    put(store, "before").await;
+    let held = store.shared.live.index().unwrap();
+    let generation = held.generation();
+    let reached = store.shared.live.reached();
+    let shared = Arc::clone(&store.shared);
+    let repairing = tokio::task::spawn_blocking(move || repair::repair(&shared, false, reached));
+    let refused = repairing.await.unwrap();
+    assert!(matches!(refused, Err(Error::Index(_))), "{refused:?}");
+    assert!(has(store, "before").await, "readers still have it");
+    drop(held);
+    let shared = Arc::clone(&store.shared);
+    let repairing = tokio::task::spawn_blocking(move || repair::repair(&shared, false, reached));
+    repairing.await.unwrap().unwrap();
+    assert_eq!(store.shared.live.index().unwrap().generation(), generation);
+    assert_eq!(store.shared.settings.faults.opened(), 2);
+    assert!(has(store, "before").await);
+    put(store, "after").await;
+    close(opened);
+}
+
+#[tokio::test]
+async fn a_panic_in_a_compaction_does_not_end_the_checkpoints() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = open(dir.path());
+    let shared = Arc::clone(&opened.0.shared);
+    let panicking = std::thread::spawn(move || {
+        let _held = shared.maintenance.lock().unwrap();
+        panic!("a bug in a compaction");
+    });
+    assert!(panicking.join().is_err());
+    put(&opened.0, "somebody").await;
+    checkpoint(&opened.0).await.unwrap();
+    let saved = super::checkpoint::Checkpoint::load(dir.path()).unwrap();
+    assert_eq!(saved.commit, opened.0.shared.live.reached().0);
+    close(opened);
+}
+
+#[tokio::test]
+async fn a_full_journal_is_told_until_it_takes_something_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = open(dir.path());
+    let store = &opened.0;
+    put(store, "before").await;
+    assert!(!store.is_refusing());
+    let faults = store.shared.settings.faults.clone();
+    faults.fill_the_journal(true);
+    let refused = try_put(store, "refused").await;
+    assert!(matches!(refused, Err(Error::Full)), "{refused:?}");
+    assert!(store.is_refusing() && store.is_healthy());
+    assert_eq!(store.counts().unwrap().users, 1);
+    faults.fill_the_journal(false);
+    assert!(store.is_refusing(), "nobody has tried");
+    put(store, "after").await;
+    assert!(!store.is_refusing());
+    assert_eq!(store.counts().unwrap().users, 2);
+    close(opened);
+}
+
+#[tokio::test]
 async fn an_index_whose_sync_failed_is_not_trusted_again_but_rebuilt() {
     let dir = tempfile::tempdir().unwrap();
     let opened = open(dir.path());
@@ -233,7 +336,13 @@ async fn an_index_whose_sync_failed_is_not_trusted_again_but_rebuilt() {
     put(store, "before").await;
     let generation = store.shared.live.index().unwrap().generation();
     let why = Error::Index("the disk failed".to_owned());
-    assert!(store.work.send(Work::Distrust(why)).await.is_ok());
+    assert!(
+        store
+            .work
+            .send(Work::IndexFailed { why, rebuild: true })
+            .await
+            .is_ok()
+    );
     let refused = try_put(store, "refused").await;
     assert!(matches!(refused, Err(Error::Io(_))), "{refused:?}");
     until_it_works(store).await;
@@ -317,40 +426,6 @@ async fn a_failed_sync_ends_the_store_and_a_restart_keeps_what_was_acknowledged(
     close(reopened);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_held_journal_is_not_compacted_and_has_everything() {
-    let dir = tempfile::tempdir().unwrap();
-    let opened = open(dir.path());
-    put(&opened.0, "first").await;
-    let store = opened.0.clone();
-    let (holds, held) = oneshot::channel();
-    let (release, released) = oneshot::channel::<()>();
-    let holding = tokio::task::spawn_blocking(move || {
-        let journal = store.hold_journal().unwrap();
-        holds.send(()).unwrap();
-        released.blocking_recv().unwrap();
-        let mut commits = 0;
-        let read =
-            crate::journal::replay_until(&journal.dir, Position::START, journal.end, |_, _| {
-                commits += 1;
-                Ok::<_, ()>(())
-            });
-        assert_eq!(read.unwrap().last_commit, journal.last_commit);
-        assert_eq!(commits, 1);
-    });
-    held.await.unwrap();
-    let compacting = tokio::spawn({
-        let store = opened.0.clone();
-        async move { compact(&store).await }
-    });
-    put(&opened.0, "second").await;
-    assert!(!compacting.is_finished());
-    release.send(()).unwrap();
-    holding.await.unwrap();
-    assert_eq!(compacting.await.unwrap().rows, 2);
-    close(opened);
-}
-
 /// The whole of a compaction, killed at each of its steps in turn, the index's part included.
 #[tokio::test]
 async fn every_step_of_a_compaction_may_be_the_last_thing_a_process_does() {
@@ -379,7 +454,7 @@ async fn every_step_of_a_compaction_may_be_the_last_thing_a_process_does() {
             );
         }
         put(&reopened.0, "afterwards").await;
-        assert_eq!(reopened.0.shared.reached().0, 61, "step {step}");
+        assert_eq!(reopened.0.shared.live.reached().0, 61, "step {step}");
         // Caught up, not rebuilt: a start after a crash in a compaction is as fast as any.
         assert!(!image.join("db.aside").exists(), "step {step}");
         assert_eq!(

@@ -17,8 +17,10 @@ pub(super) struct Faults(Arc<Shared>);
 struct Shared {
     full: AtomicBool,
     no_sync: AtomicBool,
+    journal_full: AtomicBool,
     opened: AtomicU64,
     images: Mutex<Option<Images>>,
+    synced: Mutex<Option<PathBuf>>,
     /// Milliseconds by which the clock is wrong.
     clock: AtomicI64,
 }
@@ -35,6 +37,11 @@ impl Faults {
     pub(super) fn keep_images(&self, to: &Path) {
         let to = to.to_owned();
         *self.0.images.lock().unwrap() = Some(Images { to, count: 0 });
+    }
+
+    /// From now on each index that is synced leaves a copy of its files as they are then: `<to>/<name of its directory>`.
+    pub(super) fn keep_synced(&self, to: &Path) {
+        *self.0.synced.lock().unwrap() = Some(to.to_owned());
     }
 
     /// A step of a compaction of `data_dir`.
@@ -59,6 +66,15 @@ impl Faults {
 
     pub(super) fn journal_cannot_sync(&self) -> bool {
         self.0.no_sync.load(Ordering::SeqCst)
+    }
+
+    /// From now on the journal finds no room, or finds it again.
+    pub(super) fn fill_the_journal(&self, full: bool) {
+        self.0.journal_full.store(full, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_journal_full(&self) -> bool {
+        self.0.journal_full.load(Ordering::SeqCst)
     }
 
     /// How many indexes have been opened so far.
@@ -99,6 +115,15 @@ pub(super) struct OneIndex {
 }
 
 impl OneIndex {
+    /// The files in `dir` have been synced.
+    pub(super) fn synced(&self, dir: &Path) {
+        if let Some(to) = &*self.disk.0.synced.lock().unwrap() {
+            let to = to.join(dir.file_name().unwrap());
+            // Whatever was synced before stays, as far as it is not synced anew.
+            copy(dir, &to);
+        }
+    }
+
     pub(super) fn check(&self) -> Result<(), Error> {
         if self.disk.check().is_err() {
             self.broken.store(true, Ordering::SeqCst);
@@ -110,7 +135,7 @@ impl OneIndex {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

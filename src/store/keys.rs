@@ -36,11 +36,21 @@ pub(crate) enum Tree {
     Uploads = 11,
     /// file name → nothing: files that no message shows any more and that are still to be removed
     Doomed = 12,
+    /// user → `Erased`: who was erased and must not come back by an old token
+    Erased = 13,
+    /// pet → `Pet`: what is left of a removed pet, for its chats
+    RemovedPets = 14,
+    /// chat → `Expired`: how far retention has come
+    Expired = 15,
+    /// name → `Timestamp`: moments to remember
+    Marks = 16,
+    /// user → bytes of their files that messages show
+    MediaUsage = 17,
 }
 
 impl Tree {
     /// Every tree, in the order of its code.
-    pub(crate) const ALL: [Tree; 12] = [
+    pub(crate) const ALL: [Tree; 17] = [
         Tree::Users,
         Tree::Pets,
         Tree::Chats,
@@ -53,6 +63,11 @@ impl Tree {
         Tree::Totals,
         Tree::Uploads,
         Tree::Doomed,
+        Tree::Erased,
+        Tree::RemovedPets,
+        Tree::Expired,
+        Tree::Marks,
+        Tree::MediaUsage,
     ];
 
     /// Position in [`Tree::ALL`].
@@ -80,6 +95,11 @@ impl Tree {
             Tree::Totals => "totals",
             Tree::Uploads => "uploads",
             Tree::Doomed => "doomed",
+            Tree::Erased => "erased",
+            Tree::RemovedPets => "removed_pets",
+            Tree::Expired => "expired",
+            Tree::Marks => "marks",
+            Tree::MediaUsage => "media_usage",
         }
     }
 }
@@ -94,6 +114,28 @@ pub(crate) fn chat_key(kind: ChatKind, pet: Option<&PetId>, participants: &[User
         key.extend_from_slice(user.as_str().as_bytes());
     }
     key
+}
+
+/// The chats of one kind about one pet in `chat_keys`.
+pub(crate) fn chats_about(kind: ChatKind, pet: &PetId) -> Range<Vec<u8>> {
+    let mut key = vec![kind as u8];
+    key.extend_from_slice(pet.as_str().as_bytes());
+    key.push(0);
+    starting_with(key)
+}
+
+/// The keys of a tree of texts that begin with `prefix` and come after `after`.
+pub(crate) fn texts(prefix: &str, after: Option<&str>) -> Range<Vec<u8>> {
+    let Range { start, end } = if prefix.is_empty() {
+        everything()
+    } else {
+        starting_with(prefix.as_bytes().to_vec())
+    };
+    // No text that is an id ends in a zero byte: this is the next key there can be.
+    let next = after.map(|after| [after.as_bytes(), &[0]].concat());
+    let start = next.map_or(start.clone(), |next| next.max(start));
+    let end = end.max(start.clone());
+    start..end
 }
 
 /// Everything of one user in a tree keyed by user first.
@@ -168,9 +210,9 @@ pub(crate) fn starting_with(prefix: Vec<u8>) -> Range<Vec<u8>> {
     prefix..end
 }
 
-/// The range of all keys of a tree whose keys are text.
+/// The range of all keys of a tree whose keys are text or an id.
 pub(crate) fn everything() -> Range<Vec<u8>> {
-    Vec::new()..vec![u8::MAX]
+    Vec::new()..vec![u8::MAX; 13]
 }
 
 #[cfg(test)]
@@ -184,7 +226,7 @@ mod tests {
             assert_eq!(Tree::from_code(tree as u8), Some(tree));
         }
         assert_eq!(Tree::from_code(0), None);
-        assert_eq!(Tree::from_code(13), None);
+        assert_eq!(Tree::from_code(18), None);
     }
 
     #[test]

@@ -1,23 +1,53 @@
-//! What readers see: the index, and over it the rows of a committed group that the index refused. It owns the one lock
-//! between the writer and the readers; it does not know how an index is repaired or replaced.
+//! What readers see: the index, and over it the rows of committed groups that the index does not have yet. It owns the one lock
+//! between the writer and the readers, and the rows that wait; it does not know who applies them when, nor how an index is
+//! repaired or replaced.
+//!
+//! A committed group waits in memory, so that nobody waits for the index, and so that a row which is changed again and again
+//! reaches it once. [`Live::drain`] hands what waits to the index while readers and the writer go on: the rows stay over the
+//! index until all of them are in it, so that nobody sees half of a group.
 
 use std::ops::Range;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::error::Error;
 use super::index::{Index, Marker};
 use super::keys::Tree;
 use super::tables::{Bytes, Row, Source};
 use super::transaction::Overlay;
+use crate::journal::Position;
 
-/// The index in use. Readers share the lock for the time of a read, the writer takes it while it applies a group, so that
-/// nobody sees half of one.
-pub(super) struct Live(RwLock<State>);
+/// The last commit, and where its frame ends.
+pub(super) type Reached = (u64, Position);
+
+/// The index in use. Readers share the lock for the time of a read.
+pub(super) struct Live {
+    state: RwLock<State>,
+    /// Held while rows go into the index; taken before the lock of `state`.
+    draining: Mutex<()>,
+}
 
 struct State {
     /// `None` while a broken index is being opened anew and reads have to be refused.
     index: Option<Arc<Index>>,
-    unapplied: Overlay,
+    /// Committed since the last draining began.
+    waiting: Overlay,
+    /// On their way into the index, with the last commit that is among them.
+    leaving: Arc<Overlay>,
+    left_at: Reached,
+    /// The last commit of which the index says that it has it.
+    applied: u64,
+    /// The last commit that readers see.
+    reached: Reached,
+}
+
+impl State {
+    /// Everything that was committed is in this index.
+    fn put(&mut self, index: Index, reached: Reached) -> Option<Arc<Index>> {
+        self.waiting = Overlay::default();
+        self.leaving = Arc::default();
+        (self.left_at, self.reached, self.applied) = (reached, reached, reached.0);
+        self.index.replace(Arc::new(index))
+    }
 }
 
 /// The committed state, without a half-applied group.
@@ -30,57 +60,116 @@ impl std::fmt::Debug for Snapshot<'_> {
 }
 
 impl Live {
-    pub(super) fn new(index: Index) -> Self {
-        Self(RwLock::new(State {
-            index: Some(Arc::new(index)),
-            unapplied: Overlay::default(),
-        }))
+    /// The index has everything up to `reached`.
+    pub(super) fn new(index: Index, reached: Reached) -> Self {
+        Self {
+            state: RwLock::new(State {
+                index: Some(Arc::new(index)),
+                waiting: Overlay::default(),
+                leaving: Arc::default(),
+                left_at: reached,
+                applied: reached.0,
+                reached,
+            }),
+            draining: Mutex::new(()),
+        }
     }
 
     pub(super) fn snapshot(&self) -> Snapshot<'_> {
-        Snapshot(self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Snapshot(self.state.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn change(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn index(&self) -> Result<Arc<Index>, Error> {
         self.snapshot().0.index.clone().ok_or_else(unavailable)
     }
 
-    /// Applies a committed group. Should the index fail, readers see the group all the same.
-    pub(super) fn apply(&self, changes: &Overlay, applied: u64) -> Result<(), Error> {
-        let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let outcome = match &state.index {
-            Some(index) => {
-                let marker = Marker {
-                    generation: index.generation(),
-                    applied,
-                };
-                index.apply(changes.slices(), marker)
-            }
-            None => Err(unavailable()),
+    /// The last commit that readers see.
+    pub(super) fn reached(&self) -> Reached {
+        self.snapshot().0.reached
+    }
+
+    /// Shows a committed group to readers. Answers how many bytes wait for the index.
+    pub(super) fn commit(&self, changes: Overlay, reached: Reached) -> usize {
+        let mut state = self.change();
+        state.waiting.absorb(changes);
+        state.reached = reached;
+        state.waiting.bytes()
+    }
+
+    /// The journal goes on elsewhere, without a commit.
+    pub(super) fn move_to(&self, reached: Reached) {
+        self.change().reached = reached;
+    }
+
+    /// Puts everything that was committed before the call into the index. Answers the index, and how far it has come. Should the
+    /// index fail, readers see the rows all the same.
+    pub(super) fn drain(&self) -> Result<(Arc<Index>, Reached), Error> {
+        let _alone = self.draining.lock().unwrap_or_else(PoisonError::into_inner);
+        let (index, leaving, left_at, applied) = {
+            let mut state = self.change();
+            let waiting = std::mem::take(&mut state.waiting);
+            // Still there from a draining that failed; nobody else holds it then.
+            Arc::make_mut(&mut state.leaving).absorb(waiting);
+            state.left_at = state.reached;
+            let index = state.index.clone().ok_or_else(unavailable)?;
+            (
+                index,
+                Arc::clone(&state.leaving),
+                state.left_at,
+                state.applied,
+            )
         };
-        if outcome.is_err() {
-            state.unapplied.absorb(changes.clone());
+        let marker = Marker {
+            generation: index.generation(),
+            applied: left_at.0,
+        };
+        // A commit may have events and no rows: the index has to say all the same that it has come so far, or it would be behind
+        // the checkpoint that rests on this.
+        let outcome = if leaving.is_empty() && applied == left_at.0 {
+            Ok(())
+        } else {
+            index.apply(leaving.slices(), marker)
+        };
+        let mut state = self.change();
+        let is_current = |used: &Arc<Index>| Arc::ptr_eq(used, &index);
+        if !state.index.as_ref().is_some_and(is_current) {
+            // Replaced meanwhile, by one that has all of it.
+            let index = state.index.clone().ok_or_else(unavailable)?;
+            return Ok((index, state.left_at));
         }
-        outcome
+        outcome?;
+        state.leaving = Arc::default();
+        state.applied = left_at.0;
+        Ok((index, left_at))
     }
 
     /// Puts an index that is level with the journal in place of the one in use, which is handed back.
-    pub(super) fn replace(&self, index: Index) -> Option<Arc<Index>> {
-        let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        state.unapplied = Overlay::default();
-        state.index.replace(Arc::new(index))
+    pub(super) fn replace(&self, index: Index, reached: Reached) -> Option<Arc<Index>> {
+        self.change().put(index, reached)
     }
 
-    /// Hands the index to `reopen`, which closes it and opens it again, level with the journal. Readers wait.
+    /// Closes the index and has `reopen` open it again, level with the journal. Readers wait. Answers `false`, and nothing has
+    /// changed, while somebody has the index in hand: sled opens a directory again only after the last handle is gone.
     pub(super) fn reopen(
         &self,
-        reopen: impl FnOnce(Option<Arc<Index>>) -> Result<Index, Error>,
-    ) -> Result<(), Error> {
-        let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let index = reopen(state.index.take())?;
-        state.index = Some(Arc::new(index));
-        state.unapplied = Overlay::default();
-        Ok(())
+        reached: Reached,
+        reopen: impl FnOnce() -> Result<Index, Error>,
+    ) -> Result<bool, Error> {
+        let _alone = self.draining.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.change();
+        if let Some(index) = state.index.take()
+            && let Err(held) = Arc::try_unwrap(index)
+        {
+            state.index = Some(held);
+            return Ok(false);
+        }
+        let index = reopen()?;
+        state.put(index, reached);
+        Ok(true)
     }
 }
 
@@ -94,24 +183,21 @@ fn unavailable() -> Error {
 )]
 impl Source for Snapshot<'_> {
     fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Bytes>, Error> {
-        match self.0.unapplied.get(tree, key) {
+        let state = &self.0;
+        let changed = state.waiting.get(tree, key);
+        match changed.or_else(|| state.leaving.get(tree, key)) {
             Some(value) => Ok(value.clone()),
-            None => self
-                .0
-                .index
-                .as_ref()
-                .ok_or_else(unavailable)?
-                .get(tree, key),
+            None => state.index.as_ref().ok_or_else(unavailable)?.get(tree, key),
         }
     }
 
     fn range(&self, tree: Tree, range: Range<Vec<u8>>) -> Box<dyn Iterator<Item = Row> + '_> {
-        match &self.0.index {
-            Some(index) => self
-                .0
-                .unapplied
-                .over(tree, &range, index.range(tree, range.clone())),
-            None => Box::new(std::iter::once(Err(unavailable()))),
-        }
+        let state = &self.0;
+        let Some(index) = &state.index else {
+            return Box::new(std::iter::once(Err(unavailable())));
+        };
+        let rows = Box::new(index.range(tree, range.clone()));
+        let rows = state.leaving.over(tree, &range, rows);
+        state.waiting.over(tree, &range, rows)
     }
 }

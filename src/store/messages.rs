@@ -22,9 +22,7 @@ impl<S: Source> Tables<S> {
         seqs: Range<u64>,
     ) -> impl Iterator<Item = Result<Message, Error>> {
         let range = if seqs.is_empty() { 0..0 } else { seqs };
-        self.0
-            .range(Tree::Messages, keys::messages(chat, range))
-            .map(|row| row.and_then(|(_, value)| codec::decode(Tree::Messages, &value)))
+        self.records(Tree::Messages, keys::messages(chat, range))
     }
 
     /// The message with this id.
@@ -65,6 +63,23 @@ impl<S: Source> Tables<S> {
         .collect()
     }
 
+    /// The names of the uploaded files after this one, in order; at most so many.
+    pub fn uploads_after(&self, name: &str, limit: usize) -> Result<Vec<String>, Error> {
+        let mut start = name.as_bytes().to_vec();
+        start.push(0);
+        let rows = self.0.range(Tree::Uploads, start..vec![u8::MAX]);
+        let names = rows.take(limit).map(|row| {
+            String::from_utf8(row?.0.to_vec())
+                .map_err(|_| codec::unreadable(Tree::Uploads, "no file name".to_owned()))
+        });
+        names.collect()
+    }
+
+    /// Whether the file is about to be placed, or still to be removed.
+    pub fn is_doomed(&self, name: &str) -> Result<bool, Error> {
+        Ok(self.0.get(Tree::Doomed, name.as_bytes())?.is_some())
+    }
+
     /// The uploaded file with this name.
     pub fn upload(&self, name: &str) -> Result<Option<Upload>, Error> {
         self.record(Tree::Uploads, name.as_bytes())
@@ -99,14 +114,31 @@ impl<S: Sink> Tables<S> {
         )
     }
 
-    /// Creates or replaces an upload.
+    /// Takes the sender's own id away from a message that is about to be replaced, and with it what made a retry harmless.
+    pub fn forget_client_id(&mut self, message: &mut Message) {
+        if let Some(client_id) = message.client_id.take() {
+            let key = keys::client_id(&message.sender, message.chat, &client_id);
+            self.remove(Tree::ClientIds, key);
+        }
+    }
+
+    /// Creates or replaces an upload. A new one counts for its sender.
     pub fn put_upload(&mut self, upload: &Upload) -> Result<(), Error> {
+        if self.upload(&upload.attachment.name)?.is_none() {
+            let size = upload.attachment.size;
+            self.change_usage(&upload.sender, |used| used.saturating_add(size))?;
+        }
         self.put(Tree::Uploads, upload.attachment.name.as_bytes(), upload)
     }
 
-    /// Forgets an upload.
-    pub fn remove_upload(&mut self, name: &str) {
+    /// Forgets an upload, which counts no more.
+    pub fn remove_upload(&mut self, name: &str) -> Result<(), Error> {
+        if let Some(upload) = self.upload(name)? {
+            let size = upload.attachment.size;
+            self.change_usage(&upload.sender, |used| used.saturating_sub(size))?;
+        }
         self.remove(Tree::Uploads, name.as_bytes().to_vec());
+        Ok(())
     }
 
     /// Remembers that a file has to go.

@@ -1,15 +1,20 @@
 //! The store: typed tables whose truth is the journal and whose index is sled.
 //!
-//! One thread writes ([`Store::write`]): it runs jobs, appends their changes to the journal, syncs, applies them to the
-//! index and only then answers. Readers ([`Store::read`]) see whole groups only. A checkpoint now and then bounds what
-//! a start has to replay; an index that is missing, behind or broken is rebuilt from the journal and nothing is lost.
+//! One thread writes ([`Store::write`]): it runs jobs, appends their changes to the journal, syncs, shows them to readers
+//! and only then answers. Another one brings them into the index, many at a time. Readers ([`Store::read`]) see whole groups
+//! only. A checkpoint now and then bounds what a start has to replay; an index that is missing, behind or broken is rebuilt from the journal and nothing is lost.
 //! It knows the records of [`crate::model`] and none of the rules about them. Only this folder names sled.
 
+mod applier;
+#[cfg(test)]
+mod block_tests;
+mod blocks;
 mod chats;
 mod check;
 mod checkpoint;
 mod codec;
 mod compact;
+mod counts;
 #[cfg(test)]
 mod damage_tests;
 mod error;
@@ -22,14 +27,19 @@ mod keys;
 mod live;
 mod messages;
 mod open;
+#[cfg(test)]
+mod power_tests;
 mod progress;
+mod reading;
 mod repair;
+mod replica;
 mod schema;
 mod tables;
 #[cfg(test)]
 mod tests;
 mod transaction;
 mod unread;
+mod usage;
 mod users;
 mod verify;
 #[cfg(test)]
@@ -39,16 +49,22 @@ mod writer;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::thread;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use self::applier::Applier;
 pub use self::check::Findings;
-pub use self::compact::{Compacted, CompactionPolicy, HeldJournal};
+pub use self::compact::{Compacted, CompactionPolicy};
+pub use self::counts::Counts;
 pub use self::error::Error;
 use self::live::Live;
+pub use self::open::{UNFINISHED, make_data_dir, refuse_unfinished};
 pub use self::progress::ProgressBar;
+pub use self::reading::{Reading, Stopped, elsewhere};
+pub use self::replica::Replica;
+pub use self::schema::{CURRENT as SCHEMA, of as schema_of};
 pub use self::tables::{Sink, Source, Tables};
 pub use self::verify::{Inspection, Stats, Step, Verified, stats, verify};
 use self::writer::{Job, Reply, Work, Writer};
@@ -83,27 +99,29 @@ struct Shared {
     data_dir: PathBuf,
     /// Held by a checkpoint, a compaction or a repair: one of them at a time.
     maintenance: Mutex<()>,
-    /// The last commit that is in the index, and the end of its frame.
-    reached: Mutex<(u64, Position)>,
     checkpointed: AtomicU64,
     /// Writes are refused until the index works again.
     broken: AtomicBool,
+    /// The journal took nothing when it was last given something.
+    refused: AtomicBool,
     called_off: AtomicBool,
     failure: watch::Sender<Option<String>>,
     _lock: DirLock,
 }
 
 impl Shared {
-    fn applied(&self, commit: u64, position: Position) {
-        *self.reached.lock().unwrap_or_else(PoisonError::into_inner) = (commit, position);
-    }
-
-    fn reached(&self) -> (u64, Position) {
-        *self.reached.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn set_broken(&self, broken: bool) {
         self.broken.store(broken, Ordering::Release);
+    }
+
+    /// For who would rather come again than wait. A panic in one that held it has left nothing half done that its next holder
+    /// would rest on.
+    fn try_maintenance(&self) -> Option<MutexGuard<'_, ()>> {
+        match self.maintenance.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     fn fail(&self, why: &str) {
@@ -132,13 +150,13 @@ impl Store {
         let opened = open::open(options, &settings)?;
         let reached = (opened.journal.next_commit() - 1, opened.journal.position());
         let shared = Arc::new(Shared {
-            live: Live::new(opened.index),
+            live: Live::new(opened.index, reached),
             settings,
             data_dir: options.data_dir.clone(),
             maintenance: Mutex::new(()),
-            reached: Mutex::new(reached),
             checkpointed: AtomicU64::new(reached.0),
             broken: AtomicBool::new(false),
+            refused: AtomicBool::new(false),
             called_off: AtomicBool::new(false),
             failure: watch::Sender::new(None),
             _lock: opened.lock,
@@ -150,6 +168,7 @@ impl Store {
             mint: opened.mint,
             work: queue,
             broken: None,
+            applier: Applier::start(Arc::clone(&shared), work.downgrade())?,
         };
         let watched = Arc::clone(&shared);
         let thread = thread::Builder::new()
@@ -160,6 +179,7 @@ impl Store {
                     watched.fail("the writer panicked");
                 }
                 writer.refuse_the_rest();
+                writer.applier.stop();
             })
             .map_err(|error| Error::Open(format!("no thread for the writer: {error}")))?;
         Ok((Self { shared, work }, WriterThread(thread)))
@@ -168,6 +188,20 @@ impl Store {
     /// Runs `job` on the writer thread and resolves once its changes are on stable storage. When the job fails its
     /// changes are dropped; its answer still waits for the jobs before it, on which it may rest.
     pub async fn write<T, E, J>(&self, job: J) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        J: FnOnce(&mut Transaction<'_>) -> Result<T, E> + Send + 'static,
+    {
+        self.submit(job).await?.await
+    }
+
+    /// Queues `job`, behind all that were queued before, and answers with what [`Store::write`] would resolve to. So many jobs
+    /// of one caller may share a group, in their order.
+    pub async fn submit<T, E, J>(
+        &self,
+        job: J,
+    ) -> Result<impl Future<Output = Result<T, E>> + Send + use<T, E, J>, E>
     where
         T: Send + 'static,
         E: From<Error> + Send + 'static,
@@ -187,9 +221,12 @@ impl Store {
             .send(Work::Job(job))
             .await
             .map_err(|_| self.gone())?;
-        answered
-            .await
-            .unwrap_or_else(|_| Err(self.dropped().into()))
+        let store = self.clone();
+        Ok(async move {
+            answered
+                .await
+                .unwrap_or_else(|_| Err(store.dropped().into()))
+        })
     }
 
     /// Runs `job` on a blocking thread against the committed tables.
@@ -216,10 +253,10 @@ impl Store {
             return Ok(());
         }
         let due = shared.checkpointed.load(Ordering::Relaxed) + at_least;
-        if shared.reached().0 < due {
+        if shared.live.reached().0 < due {
             return Ok(());
         }
-        let Ok(_alone) = shared.maintenance.try_lock() else {
+        let Some(_alone) = shared.try_maintenance() else {
             return Ok(());
         };
         self.save_checkpoint()
@@ -228,15 +265,47 @@ impl Store {
     /// The caller holds `maintenance`.
     fn save_checkpoint(&self) -> Result<(), Error> {
         let shared = &self.shared;
-        let reached = shared.reached();
-        let index = shared.live.index()?;
-        if let Err(error) = index.sync() {
-            let _ = self.work.blocking_send(Work::Distrust(error.clone()));
-            return Err(error);
-        }
+        let drained = shared.live.drain();
+        let (index, reached) = drained.map_err(|error| self.index_failed(error, false))?;
+        index
+            .sync()
+            .map_err(|error| self.index_failed(error, true))?;
         open::save_checkpoint(&index, reached, &shared.data_dir)?;
         shared.checkpointed.store(reached.0, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Whether nothing was ever committed.
+    pub async fn is_new(&self) -> Result<bool, Error> {
+        let store = self.clone();
+        let written = tokio::task::spawn_blocking(move || store.written()).await;
+        let (commit, _) = written.map_err(|error| Error::Io(error.to_string()))??;
+        Ok(commit == 0)
+    }
+
+    /// The last commit and where its frame ends: everything acknowledged before the call is before it. Blocks.
+    pub fn written(&self) -> Result<(u64, Position), Error> {
+        self.ask(Work::Reached)
+    }
+
+    /// The directory.
+    pub fn data_dir(&self) -> &std::path::Path {
+        &self.shared.data_dir
+    }
+
+    /// The committed tables, for whoever blocks anyway. Holds up the writer until it is dropped.
+    pub fn snapshot(&self) -> Snapshot<'_> {
+        Tables(self.shared.live.snapshot())
+    }
+
+    /// Has the writer see to an index that failed.
+    fn index_failed(&self, why: Error, rebuild: bool) -> Error {
+        let failed = Work::IndexFailed {
+            why: why.clone(),
+            rebuild,
+        };
+        let _ = self.work.blocking_send(failed);
+        why
     }
 
     /// Resolves with the reason once the store has failed and the process has to end.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use super::Options;
@@ -19,8 +20,9 @@ use crate::journal::{
 };
 use crate::model::Timestamp;
 
-/// Commits are applied to the index in batches of this many changed rows, which bounds memory while rebuilding.
-const REPLAY_ROWS: usize = 20_000;
+/// Commits are applied to the index in batches of about this many bytes, which bounds memory while rebuilding. The larger, the
+/// fewer times a block is changed.
+const REPLAY_BYTES: usize = 24 << 20;
 
 /// Everything that opening yields.
 pub(super) struct Opened {
@@ -43,10 +45,15 @@ pub(super) fn indexes_dir(data_dir: &Path) -> std::path::PathBuf {
 pub(super) fn open(options: &Options, settings: &Settings) -> Result<Opened, Error> {
     let data_dir = &options.data_dir;
     let journal_dir = journal_dir(data_dir);
-    fs::create_dir_all(&journal_dir).map_err(|error| refused(data_dir, &error))?;
+    make_data_dir(data_dir)
+        .and_then(|()| fs::create_dir_all(&journal_dir))
+        .map_err(|error| refused(data_dir, &error))?;
     let lock = DirLock::acquire(data_dir).map_err(|error| Error::Open(error.to_string()))?;
-    schema::ensure(data_dir)?;
-    check_journal_is_there(data_dir)?;
+    refuse_unfinished(data_dir)?;
+    let has_journal = check_journal_is_there(data_dir)?;
+    if has_journal {
+        schema::ensure(data_dir)?;
+    }
     let checkpoint = Checkpoint::load(data_dir);
     let (journal, recovered) = Journal::open(
         &journal_dir,
@@ -59,6 +66,10 @@ pub(super) fn open(options: &Options, settings: &Settings) -> Result<Opened, Err
             bytes = recovered.cut_bytes,
             "cut a torn, unacknowledged tail off the journal"
         );
+    }
+    if !has_journal {
+        // After the journal: a version without one is a loss, not a start that was cut off.
+        schema::ensure(data_dir)?;
     }
     let index =
         open_index(data_dir, settings, checkpoint, &journal).map_err(|error| match error {
@@ -76,22 +87,49 @@ pub(super) fn open(options: &Options, settings: &Settings) -> Result<Opened, Err
     })
 }
 
-/// An index without a journal is a loss that must not pass for a first start: the journal is always made first.
-fn check_journal_is_there(data_dir: &Path) -> Result<(), Error> {
+/// Makes a data directory, if it is not there yet, for its owner alone: what people say is nobody else's on the machine.
+pub fn make_data_dir(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+}
+
+/// The file that stands in a data directory while a backup is restored into it.
+pub const UNFINISHED: &str = "restore-unfinished";
+
+/// What a restore was cut off in the middle of must not pass for what was there.
+pub fn refuse_unfinished(data_dir: &Path) -> Result<(), Error> {
+    if !data_dir.join(UNFINISHED).exists() {
+        return Ok(());
+    }
+    Err(Error::Open(format!(
+        "a restore into {} was cut off and the data is not whole; remove that directory (and what the restore has put into a \
+         --media-path beside it) and restore again",
+        data_dir.display()
+    )))
+}
+
+/// Whether there is a journal. An index or a version without one is a loss that must not pass for a first start: the journal is
+/// always made first.
+fn check_journal_is_there(data_dir: &Path) -> Result<bool, Error> {
     let has_entries = |dir: &Path| match fs::read_dir(dir) {
         Ok(mut entries) => Ok(entries.next().is_some()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(refused(data_dir, &error)),
     };
-    let (journal, indexes) = (journal_dir(data_dir), indexes_dir(data_dir));
-    if has_entries(&journal)? || !has_entries(&indexes)? {
-        return Ok(());
+    let journal = journal_dir(data_dir);
+    if has_entries(&journal)? {
+        return Ok(true);
+    }
+    if !has_entries(&indexes_dir(data_dir))? && !schema::is_there(data_dir) {
+        return Ok(false);
     }
     Err(Error::Open(format!(
-        "the journal in {} is missing, and everything that was said is in it; put it back from a backup, or remove {} to \
-         begin anew with nothing",
+        "the journal in {} is missing, and everything that was said is in it; put it back from a backup, or move all of {} away \
+         to begin anew with nothing",
         journal.display(),
-        indexes.display()
+        data_dir.display()
     )))
 }
 
@@ -125,7 +163,7 @@ fn open_index(
 ) -> Result<Index, Error> {
     let reached = (journal.next_commit() - 1, journal.position());
     if let Some(checkpoint) = checkpoint {
-        match catch_up(data_dir, settings, checkpoint, reached.1) {
+        match catch_up(data_dir, settings, checkpoint, reached) {
             Ok(index) => {
                 index.sync()?;
                 save_checkpoint(&index, reached, data_dir)?;
@@ -165,12 +203,12 @@ pub(super) fn build(data_dir: &Path, settings: &Settings, until: Position) -> Re
     Ok(index)
 }
 
-/// The index of `checkpoint`, with all that the journal has after it.
+/// The index of `checkpoint`, with all that the journal has after it. The journal's last commit, `last`, ends at `until`.
 pub(super) fn catch_up(
     data_dir: &Path,
     settings: &Settings,
     checkpoint: Checkpoint,
-    until: Position,
+    (last, until): (u64, Position),
 ) -> Result<Index, Error> {
     let index = Index::open(&indexes_dir(data_dir), checkpoint.generation, settings)?;
     match index.marker()? {
@@ -179,6 +217,11 @@ pub(super) fn catch_up(
         }
         Some(Marker { applied, .. }) if applied < checkpoint.commit => {
             return Err(Error::Index("it is behind its checkpoint".to_owned()));
+        }
+        // `verify` and `export` bring the index of a killed server level with a tail that nobody synced; should the power then
+        // go, the rows may stay and the tail not. Other commits will bear those numbers.
+        Some(Marker { applied, .. }) if applied > last => {
+            return Err(Error::Index("it is ahead of the journal".to_owned()));
         }
         None => {
             return Err(Error::Index(
@@ -209,13 +252,13 @@ pub(super) fn replay(
     until: Position,
     mut progress: impl FnMut(Progress),
 ) -> Result<u64, Error> {
-    let mut applier = Applier::new(index);
-    journal::replay_until(&journal_dir(data_dir), from, until, |commit, reached| {
+    let mut batch = Batch::new(index);
+    let replayed = journal::replay_until(&journal_dir(data_dir), from, until, |commit, reached| {
         progress(reached);
-        applier.push(commit)
+        batch.push(commit)
     })
     .map_err(unreplayed)?;
-    applier.finish()
+    batch.finish(replayed.last_commit)
 }
 
 /// Applies the whole journal, for which no writer need vouch.
@@ -224,18 +267,18 @@ pub(super) fn replay_all(
     data_dir: &Path,
     mut progress: impl FnMut(Progress),
 ) -> Result<Replayed, Error> {
-    let mut applier = Applier::new(index);
+    let mut batch = Batch::new(index);
     let visit = |commit, reached| {
         progress(reached);
-        applier.push(commit)
+        batch.push(commit)
     };
     let replayed = journal::replay(&journal_dir(data_dir), Position::START, visit);
     let replayed = replayed.map_err(unreplayed)?;
-    applier.finish()?;
+    batch.finish(replayed.last_commit)?;
     Ok(replayed)
 }
 
-fn unreplayed(error: ReplayError<Error>) -> Error {
+pub(super) fn unreplayed(error: ReplayError<Error>) -> Error {
     match error {
         ReplayError::Journal(error) => Error::Open(error.to_string()),
         ReplayError::Visit { source, .. } => source,
@@ -243,27 +286,24 @@ fn unreplayed(error: ReplayError<Error>) -> Error {
 }
 
 /// Collects the rows of many commits and applies each key once, in order.
-struct Applier<'a> {
+struct Batch<'a> {
     index: &'a Index,
     pending: Overlay,
-    rows: usize,
     commits: u64,
     last_commit: u64,
 }
 
-impl<'a> Applier<'a> {
+impl<'a> Batch<'a> {
     fn new(index: &'a Index) -> Self {
         Self {
             index,
             pending: Overlay::default(),
-            rows: 0,
             commits: 0,
             last_commit: 0,
         }
     }
 
     fn push(&mut self, commit: Commit) -> Result<(), Error> {
-        self.rows += commit.writes.len();
         self.commits += 1;
         self.last_commit = commit.number;
         for Write { tree, key, value } in commit.writes {
@@ -274,10 +314,9 @@ impl<'a> Applier<'a> {
             })?;
             self.pending.set(tree, key.into(), value.map(Into::into));
         }
-        if self.rows < REPLAY_ROWS {
+        if self.pending.bytes() < REPLAY_BYTES {
             return Ok(());
         }
-        self.rows = 0;
         self.apply()
     }
 
@@ -290,9 +329,12 @@ impl<'a> Applier<'a> {
         self.index.apply(pending.slices(), marker)
     }
 
-    fn finish(mut self) -> Result<u64, Error> {
-        // An index that has just been created needs its marker, even if there is nothing to put into it.
-        if self.commits > 0 || self.index.marker()?.is_none() {
+    /// The index has everything up to `last_commit`, and says so: also where it was just created and there is nothing to put into
+    /// it, or where a base without rows stands for the commits.
+    fn finish(mut self, last_commit: u64) -> Result<u64, Error> {
+        let marked = self.index.marker()?.map(|marker| marker.applied);
+        if self.commits > 0 || marked.is_none_or(|applied| applied < last_commit) {
+            self.last_commit = last_commit;
             self.apply()?;
         }
         Ok(self.commits)

@@ -28,17 +28,40 @@ impl ProgressBar {
         }
     }
 
-    /// Tells how much of how much is done.
-    pub fn update(&mut self, done: u64, total: u64) {
+    /// Tells how many bytes are done where nobody knows how many there are.
+    pub fn count(&mut self, bytes: u64) {
+        if !self.is_due() {
+            return;
+        }
+        let mebibytes = bytes >> 20;
+        if self.is_terminal {
+            let mut terminal = std::io::stderr();
+            let _ = write!(terminal, "\r{} {mebibytes:>6} MiB", self.what);
+            let _ = terminal.flush();
+            self.is_drawn = true;
+        } else {
+            tracing::info!(mebibytes, "{}", self.what);
+        }
+    }
+
+    fn is_due(&mut self) -> bool {
         let every = if self.is_terminal {
             DRAW_EVERY
         } else {
             LOG_EVERY
         };
-        if self.shown.elapsed() < every {
+        let is_due = self.shown.elapsed() >= every;
+        if is_due {
+            self.shown = Instant::now();
+        }
+        is_due
+    }
+
+    /// Tells how much of how much is done.
+    pub fn update(&mut self, done: u64, total: u64) {
+        if !self.is_due() {
             return;
         }
-        self.shown = Instant::now();
         let done = done.min(total);
         let percent = done * 100 / total.max(1);
         if self.is_terminal {

@@ -4,22 +4,17 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::{Arc, TryLockError};
 use std::thread;
-use std::time::Duration;
 
 use super::Shared;
 use super::checkpoint::Checkpoint;
 use super::error::Error;
-use super::index::Index;
+use super::index::{ATTEMPTS, Index, PAUSE};
 use super::open;
 use crate::journal::Position;
 
 /// Bytes that must fit on the disk before it is worth trying.
 const PROBE: usize = 4 << 20;
-/// To open an index that was just closed, and the time between them.
-const ATTEMPTS: usize = 5;
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// Brings an index back into use that is level with the journal: with its last commit, whose frame ends where it does.
 pub(super) fn repair(
@@ -28,12 +23,8 @@ pub(super) fn repair(
     reached: (u64, Position),
 ) -> Result<(), Error> {
     // A checkpoint or a compaction holds the index; it will notice that it has failed.
-    let _alone = match shared.maintenance.try_lock() {
-        Ok(guard) => guard,
-        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-        Err(TryLockError::WouldBlock) => {
-            return Err(Error::Index("it is in use by a compaction".to_owned()));
-        }
+    let Some(_alone) = shared.try_maintenance() else {
+        return Err(Error::Index("it is in use by a compaction".to_owned()));
     };
     #[cfg(test)]
     shared.settings.faults.check()?;
@@ -41,53 +32,47 @@ pub(super) fn repair(
     let data_dir = &shared.data_dir;
     let checkpoint = Checkpoint::load(data_dir).filter(|_| !rebuild);
     let reopened = match checkpoint {
-        Some(checkpoint) => shared.live.reopen(|index| {
-            close(index)?;
-            reopen(shared, checkpoint, reached.1)
-        }),
+        Some(checkpoint) => shared
+            .live
+            .reopen(reached, || reopen(shared, checkpoint, reached)),
         None => Err(Error::Index("its files cannot be trusted".to_owned())),
     };
-    if let Err(error) = reopened {
-        tracing::warn!(%error, "the index is rebuilt from the journal");
-        let fresh = open::build(data_dir, &shared.settings, reached.1)?;
-        if let Some(old) = shared.live.replace(fresh) {
-            old.supersede();
+    match reopened {
+        Ok(true) => Ok(()),
+        // There is nothing wrong with its files: the next attempt will do.
+        Ok(false) => Err(Error::Index("it is still in use".to_owned())),
+        Err(error) => {
+            tracing::warn!(%error, "the index is rebuilt from the journal");
+            rebuild_at(shared, reached)
         }
-        let index = shared.live.index()?;
-        index.sync()?;
-        open::save_checkpoint(&index, reached, data_dir)?;
     }
-    shared.applied(reached.0, reached.1);
-    Ok(())
+}
+
+fn rebuild_at(shared: &Shared, reached: (u64, Position)) -> Result<(), Error> {
+    let fresh = open::build(&shared.data_dir, &shared.settings, reached.1)?;
+    if let Some(old) = shared.live.replace(fresh, reached) {
+        old.supersede();
+    }
+    let index = shared.live.index()?;
+    index.sync()?;
+    open::save_checkpoint(&index, reached, &shared.data_dir)
 }
 
 /// sled's own threads may hold the files a moment longer than we do.
-fn reopen(shared: &Shared, checkpoint: Checkpoint, until: Position) -> Result<Index, Error> {
+fn reopen(
+    shared: &Shared,
+    checkpoint: Checkpoint,
+    reached: (u64, Position),
+) -> Result<Index, Error> {
     let mut attempts = 0;
     loop {
-        let opened = open::catch_up(&shared.data_dir, &shared.settings, checkpoint, until);
+        let opened = open::catch_up(&shared.data_dir, &shared.settings, checkpoint, reached);
         attempts += 1;
         if opened.is_ok() || attempts == ATTEMPTS {
             return opened;
         }
-        pause();
+        thread::park_timeout(PAUSE);
     }
-}
-
-/// sled lets a directory be opened again once the last handle is gone.
-fn close(index: Option<Arc<Index>>) -> Result<(), Error> {
-    let Some(index) = index else { return Ok(()) };
-    Arc::try_unwrap(index)
-        .map(drop)
-        .map_err(|_| Error::Index("it is still in use".to_owned()))
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the writer thread is no runtime thread, and there is no event to wait for"
-)]
-fn pause() {
-    thread::sleep(PAUSE);
 }
 
 /// Fails as long as the disk takes no more.

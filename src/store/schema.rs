@@ -1,19 +1,22 @@
 //! The version of what stands in a data directory: refused when it is newer than this program, brought up when it is older.
 //!
 //! The file `schema` holds the number and a line end. The journal and the records have versions of their own; this one
-//! changes when the meaning of trees, keys or records does. Before anything is brought up, the journal is copied.
+//! changes when the meaning of trees, keys or records does. Before anything is brought up, a backup is made.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::error::Error;
+use crate::archive::{self, About, Draft, JOURNAL, SCHEMA, SECRET};
+use crate::journal;
+use crate::model::Timestamp;
 
 const FILE: &str = "schema";
-/// What this program reads and writes.
-const CURRENT: u32 = 1;
-/// `MIGRATIONS[n]` turns version `n + 1` into `n + 2`, in a data directory that nobody else uses. Each may be interrupted and
-/// run again.
+/// The schema that this program reads and writes.
+pub const CURRENT: u32 = 1;
+/// `MIGRATIONS[n]` turns version `n + 1` into `n + 2`, in a data directory that nobody else uses, by appending commits to its
+/// journal. Each may be interrupted and run again.
 const MIGRATIONS: [Migration; CURRENT as usize - 1] = [];
 
 type Migration = fn(&Path) -> io::Result<()>;
@@ -21,6 +24,16 @@ type Migration = fn(&Path) -> io::Result<()>;
 /// Makes sure that `data_dir` has the version of this program. The caller holds its lock.
 pub(super) fn ensure(data_dir: &Path) -> Result<(), Error> {
     bring_up(data_dir, &MIGRATIONS)
+}
+
+/// Whether a server has ever been here.
+pub(super) fn is_there(data_dir: &Path) -> bool {
+    data_dir.join(FILE).exists()
+}
+
+/// The schema of a data directory; refused when this program does not know it. Changes nothing.
+pub fn of(data_dir: &Path) -> Result<u32, Error> {
+    Ok(read(data_dir, CURRENT)?.unwrap_or(1))
 }
 
 /// Refuses a version that this program does not know. Changes nothing.
@@ -80,6 +93,11 @@ fn bring_up_from(found: u32, data_dir: &Path, migrations: &[Migration]) -> io::R
     }
     let kept = back_up(data_dir, found)?;
     tracing::warn!(from = found, backup = %kept.display(), "bringing the data directory up to date");
+    // The index is one of the older schema: without its checkpoint it is built anew.
+    match fs::remove_file(data_dir.join("checkpoint")) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     for (version, migrate) in (found + 1..).zip(due) {
         migrate(data_dir)?;
         write(data_dir, version)?;
@@ -87,26 +105,40 @@ fn bring_up_from(found: u32, data_dir: &Path, migrations: &[Migration]) -> io::R
     Ok(())
 }
 
-/// Copies the journal, which is everything but the media, and returns where to.
-fn back_up(data_dir: &Path, version: u32) -> io::Result<std::path::PathBuf> {
-    let kept = data_dir.join(format!("before-schema-{}", version + 1));
+/// Makes a backup of everything but the media, which no migration touches, and returns where it is.
+fn back_up(data_dir: &Path, version: u32) -> io::Result<PathBuf> {
+    let backups = data_dir.join("backups");
+    let kept = backups.join(format!("before-schema-{}", version + 1));
     if kept.exists() {
         return Ok(kept); // made by the run that was interrupted
     }
-    let fresh = kept.with_extension("tmp");
-    if fresh.exists() {
-        fs::remove_dir_all(&fresh)?;
+    let failed = |error: archive::Error| io::Error::other(error.to_string());
+    fs::create_dir_all(&backups)?;
+    let mut draft = Draft::begin(&kept).map_err(failed)?;
+    let target = draft.dir().join(JOURNAL);
+    let mut copy = journal::Copy::begin(&data_dir.join(JOURNAL), &target);
+    copy.advance(|_, _| ()).map_err(io::Error::other)?;
+    for name in journal::names(&target).map_err(io::Error::other)? {
+        let path = format!("{JOURNAL}/{}", name.on_disk());
+        draft.adopt(&path).map_err(failed)?;
     }
-    fs::create_dir_all(fresh.join("journal"))?;
-    for entry in fs::read_dir(data_dir.join("journal"))? {
-        let entry = entry?;
-        let copy = fresh.join("journal").join(entry.file_name());
-        fs::copy(entry.path(), &copy)?;
-        File::open(&copy)?.sync_all()?;
+    let text = format!("{version}\n");
+    let mut files: Vec<(&str, Box<dyn io::Read>)> = vec![(SCHEMA, Box::new(text.as_bytes()))];
+    let secret = data_dir.join(SECRET);
+    if secret.exists() {
+        files.push((SECRET, Box::new(File::open(secret)?)));
     }
-    write(&fresh, version)?;
-    File::open(fresh.join("journal"))?.sync_all()?;
-    fs::rename(&fresh, &kept)?;
+    for (path, mut from) in files {
+        draft.add(path, &mut from, &mut |_| ()).map_err(failed)?;
+    }
+    let about = About {
+        created: Timestamp::now().to_string(),
+        jivchat: env!("CARGO_PKG_VERSION").to_owned(),
+        schema: version,
+        last_commit: copy.last_commit(),
+        has_media: false,
+    };
+    draft.finish(about, |_, _| ()).map_err(failed)?;
     File::open(data_dir)?.sync_all()?;
     Ok(kept)
 }
@@ -122,61 +154,142 @@ fn write(data_dir: &Path, version: u32) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::codec;
+    use super::super::keys::Tree;
+    use super::super::tests::{close, open};
     use super::*;
+    use crate::archive::Archive;
+    use crate::backup::{self, Place};
+    use crate::journal::{Commit, Journal, Position, Write as Row};
+    use crate::model::User;
 
+    /// A data directory of schema 1, as that version wrote it.
     fn directory(schema: Option<&str>) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
-        fs::create_dir(dir.path().join("journal")).unwrap();
-        fs::write(dir.path().join("journal/0000000000000001.log"), "as it was").unwrap();
-        if let Some(text) = schema {
-            fs::write(dir.path().join(FILE), text).unwrap();
+        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/backup-1");
+        let to = place(dir.path());
+        backup::restore(&fixture, &to, &mut |_, _, _| ()).unwrap();
+        match schema {
+            Some(text) => fs::write(to.data_dir.join(FILE), text).unwrap(),
+            None => fs::remove_file(to.data_dir.join(FILE)).unwrap(),
         }
         dir
     }
 
-    fn mark(data_dir: &Path) -> io::Result<()> {
-        fs::write(data_dir.join("journal/0000000000000001.log"), "migrated")
+    fn place(root: &Path) -> Place {
+        Place {
+            data_dir: root.join("data"),
+            media: root.join("data/media"),
+            cache: 8 << 20,
+        }
+    }
+
+    /// What the schema after the first might have changed: every name is in capitals.
+    fn raise_names(data_dir: &Path) -> io::Result<()> {
+        let dir = data_dir.join(JOURNAL);
+        let mut writes = Vec::new();
+        let raised = journal::replay(&dir, Position::START, |commit, _| {
+            for row in commit.writes {
+                if row.tree == Tree::Users as u8
+                    && let Some(value) = &row.value
+                {
+                    let mut user: User = codec::decode(Tree::Users, value)?;
+                    user.name = user.name.to_uppercase();
+                    let value = codec::encode(Tree::Users, &user)?;
+                    writes.push(Row {
+                        value: Some(value),
+                        ..row
+                    });
+                }
+            }
+            Ok::<_, Error>(())
+        });
+        raised.map_err(io::Error::other)?;
+        let (mut journal, _) =
+            Journal::open(&dir, journal::Options::default(), None).map_err(io::Error::other)?;
+        let commit = Commit {
+            number: journal.next_commit(),
+            writes,
+            events: Vec::new(),
+        };
+        journal.append(&[commit]).map_err(io::Error::other)?;
+        Ok(())
     }
 
     fn fail(_: &Path) -> io::Result<()> {
         Err(io::Error::other("interrupted"))
     }
 
+    fn schema(data_dir: &Path) -> String {
+        fs::read_to_string(data_dir.join(FILE)).unwrap()
+    }
+
+    fn name_of(data_dir: &Path, id: &str) -> String {
+        let opened = open(data_dir);
+        let user = opened.0.snapshot().user(&id.parse().unwrap());
+        close(opened);
+        user.unwrap().unwrap().name
+    }
+
     #[test]
     fn a_new_directory_gets_the_version_of_the_program() {
-        let dir = directory(None);
+        let dir = tempfile::tempdir().unwrap();
         ensure(dir.path()).unwrap();
-        assert_eq!(fs::read_to_string(dir.path().join(FILE)).unwrap(), "1\n");
+        assert_eq!(schema(dir.path()), format!("{CURRENT}\n"));
         ensure(dir.path()).unwrap();
-        assert!(!dir.path().join("before-schema-2").exists());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]
     fn a_newer_one_and_one_that_is_no_version_are_refused_and_left_alone() {
         for text in ["2\n", "4000000000", "", "one", "0", "-1"] {
             let dir = directory(Some(text));
-            let refused = ensure(dir.path()).unwrap_err().to_string();
+            let data_dir = place(dir.path()).data_dir;
+            let refused = ensure(&data_dir).unwrap_err().to_string();
             assert!(
                 !refused.contains('\n') && refused.contains("backup"),
                 "{refused}"
             );
-            assert_eq!(fs::read_to_string(dir.path().join(FILE)).unwrap(), text);
+            assert_eq!(schema(&data_dir), text);
         }
     }
 
     #[test]
-    fn an_older_one_is_copied_and_then_brought_up_even_if_that_was_interrupted() {
-        for schema in [None, Some("1\n")] {
-            let dir = directory(schema);
-            assert!(bring_up(dir.path(), &[mark, fail]).is_err());
-            assert_eq!(fs::read_to_string(dir.path().join(FILE)).unwrap(), "2\n");
-            bring_up(dir.path(), &[mark, mark]).unwrap();
-            assert_eq!(fs::read_to_string(dir.path().join(FILE)).unwrap(), "3\n");
-            let log = "journal/0000000000000001.log";
-            let kept = fs::read_to_string(dir.path().join("before-schema-2").join(log));
-            assert_eq!(kept.unwrap(), "as it was");
-            let now = fs::read_to_string(dir.path().join(log));
-            assert_eq!(now.unwrap(), "migrated");
+    fn an_older_one_is_backed_up_and_then_brought_up_even_if_that_was_interrupted() {
+        for text in [None, Some("1\n")] {
+            let dir = directory(text);
+            let data_dir = place(dir.path()).data_dir;
+            if text.is_some() {
+                assert_eq!(name_of(&data_dir, "asha"), "asha", "has an index");
+            }
+            assert!(bring_up(&data_dir, &[raise_names, fail]).is_err());
+            assert_eq!(schema(&data_dir), "2\n");
+            bring_up(&data_dir, &[raise_names, raise_names]).unwrap();
+            assert_eq!(schema(&data_dir), "3\n");
+            // This program stops at 1; the rows are there all the same.
+            write(&data_dir, 1).unwrap();
+            assert_eq!(name_of(&data_dir, "asha"), "ASHA");
+            let first = data_dir.join("backups/before-schema-2");
+            let kept = Archive::open(&first).unwrap().manifest.about;
+            assert_eq!((kept.schema, kept.has_media), (1, false));
+            let to = Place {
+                data_dir: dir.path().join("back"),
+                media: place(dir.path()).media,
+                cache: 8 << 20,
+            };
+            let report = backup::restore(&first, &to, &mut |_, _, _| ()).unwrap();
+            assert_eq!((report.findings.problems, report.findings.uploads), (0, 1));
+            assert_eq!(name_of(&to.data_dir, "asha"), "asha", "as it was");
         }
+    }
+
+    #[test]
+    fn without_a_backup_nothing_is_brought_up() {
+        let dir = directory(Some("1\n"));
+        let data_dir = place(dir.path()).data_dir;
+        fs::write(data_dir.join("backups"), "in the way").unwrap();
+        assert!(bring_up(&data_dir, &[raise_names]).is_err());
+        assert_eq!(schema(&data_dir), "1\n");
+        assert_eq!(name_of(&data_dir, "asha"), "asha");
     }
 }

@@ -1,8 +1,9 @@
 //! Typed tables over raw rows: one reading side for everybody, one writing side for the writer's jobs.
 //!
-//! [`Tables`] wraps a source of raw rows. Readers get [`super::Snapshot`], the committed index; a job on the writer
-//! thread gets a [`super::Transaction`], which also sees what the jobs before it in its group have changed. A rule that
-//! only reads is therefore written once, for any [`Source`]. The tables themselves are in the files beside this one.
+//! [`Tables`] wraps a source of raw rows. Readers get [`super::Snapshot`], the index under what was committed and waits for it; who
+//! reads a stopped server's data ([`super::Reading`]) gets an index alone; a job on the writer thread gets a
+//! [`super::Transaction`], which also sees what the jobs before it in its group have changed. A rule that only reads is therefore
+//! written once, for any [`Source`]. The tables themselves are in the files beside this one.
 
 use std::ops::Range;
 
@@ -53,6 +54,15 @@ impl<S: Source> Tables<S> {
             .get(tree, key)?
             .map(|bytes| codec::decode(tree, &bytes))
             .transpose()
+    }
+
+    pub(crate) fn records<T: DeserializeOwned>(
+        &self,
+        tree: Tree,
+        range: Range<Vec<u8>>,
+    ) -> impl Iterator<Item = Result<T, Error>> {
+        let rows = self.0.range(tree, range);
+        rows.map(move |row| row.and_then(|(_, value)| codec::decode(tree, &value)))
     }
 }
 

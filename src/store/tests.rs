@@ -7,6 +7,12 @@ use super::*;
 use crate::id::UserId;
 use crate::model::User;
 
+/// Cases of a property test: so many, times `JIVCHAT_ROUNDS` when a night is given to it.
+pub(crate) fn cases(usual: u32) -> u32 {
+    let rounds = std::env::var("JIVCHAT_ROUNDS").map_or(1, |rounds| rounds.parse().unwrap());
+    usual * rounds
+}
+
 pub(super) fn options(dir: &Path) -> Options {
     Options {
         data_dir: dir.to_owned(),
@@ -170,6 +176,105 @@ async fn an_older_index_is_not_taken_for_the_newer_one() {
     close(reopened);
 }
 
+fn generation(store: &Store) -> u64 {
+    store.shared.live.index().unwrap().generation()
+}
+
+#[tokio::test]
+async fn a_commit_without_rows_leaves_the_index_level_with_its_checkpoint() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut used = None;
+    for with_rows in [true, false, false] {
+        let opened = open(dir.path());
+        let used = *used.get_or_insert_with(|| generation(&opened.0));
+        assert_eq!(generation(&opened.0), used, "not built anew");
+        if with_rows {
+            put(&opened.0, "somebody").await;
+            opened.0.checkpoint(1).unwrap();
+        }
+        let told = |tx: &mut Transaction<'_>| {
+            tx.record_event(b"told".to_vec());
+            Ok::<_, Error>(())
+        };
+        opened.0.write(told).await.unwrap();
+        opened.0.checkpoint(1).unwrap();
+        let reached = opened.0.shared.live.reached().0;
+        close(opened);
+        assert_eq!(
+            checkpoint::Checkpoint::load(dir.path()).unwrap().commit,
+            reached
+        );
+        let inspection = Inspection {
+            data_dir: dir.path().to_owned(),
+            media: None,
+            cache: 8 << 20,
+        };
+        let verified = verify(&inspection, |_, _, _| ()).unwrap();
+        assert_eq!(verified.findings.told, [] as [&str; 0]);
+        assert_eq!(verified.last_commit, reached);
+    }
+    let reopened = open(dir.path());
+    assert_eq!(Some(generation(&reopened.0)), used);
+    assert!(!dir.path().join("db.aside").exists());
+    close(reopened);
+}
+
+#[tokio::test]
+async fn an_index_that_has_more_than_the_journal_is_built_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = open(dir.path());
+    put(&opened.0, "kept").await;
+    opened.0.checkpoint(1).unwrap();
+    put(&opened.0, "unsynced").await;
+    close(opened);
+    let inspection = Inspection {
+        data_dir: dir.path().to_owned(),
+        media: None,
+        cache: 8 << 20,
+    };
+    let told = || verify(&inspection, |_, _, _| ()).unwrap().findings.told;
+    // Puts the end of the journal into the index.
+    assert_eq!(told(), [] as [&str; 0]);
+    // The power goes, and the end of the journal with it.
+    let known = checkpoint::Checkpoint::load(dir.path()).unwrap().position;
+    let segment = dir
+        .path()
+        .join(format!("journal/{:016x}.log", known.segment));
+    let segment = fs::OpenOptions::new().write(true).open(segment).unwrap();
+    segment.set_len(known.offset).unwrap();
+    assert_eq!(told().len(), 1, "{:?}", told());
+    let reopened = open(dir.path());
+    assert!(has(&reopened.0, "kept").await && !has(&reopened.0, "unsynced").await);
+    put(&reopened.0, "another").await;
+    close(reopened);
+    assert_eq!(told(), [] as [&str; 0]);
+    let reopened = open(dir.path());
+    assert!(has(&reopened.0, "another").await && !has(&reopened.0, "unsynced").await);
+    close(reopened);
+}
+
+#[tokio::test]
+async fn an_index_built_from_a_base_without_rows_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = open(dir.path());
+    let told = |tx: &mut Transaction<'_>| {
+        tx.record_event(b"told".to_vec());
+        Ok::<_, Error>(())
+    };
+    opened.0.write(told).await.unwrap();
+    let store = opened.0.clone();
+    let compacting = tokio::task::spawn_blocking(move || store.compact(|_, _| ()));
+    compacting.await.unwrap().unwrap();
+    close(opened);
+    fs::remove_dir_all(dir.path().join("db")).unwrap();
+    let rebuilt = open(dir.path());
+    let used = generation(&rebuilt.0);
+    close(rebuilt);
+    let reopened = open(dir.path());
+    assert_eq!(generation(&reopened.0), used);
+    close(reopened);
+}
+
 #[tokio::test]
 async fn a_half_written_snapshot_of_sled_is_removed() {
     survives(|dir| {
@@ -186,9 +291,11 @@ async fn without_its_journal_nothing_starts() {
     put(&opened.0, "somebody").await;
     close(opened);
     fs::remove_dir_all(dir.path().join("journal")).unwrap();
-    for with_checkpoint in [true, false] {
-        if !with_checkpoint {
-            fs::remove_file(dir.path().join("checkpoint")).unwrap();
+    for left in ["everything", "checkpoint", "db"] {
+        match left {
+            "checkpoint" => fs::remove_file(dir.path().join("checkpoint")).unwrap(),
+            "db" => fs::remove_dir_all(dir.path().join("db")).unwrap(),
+            _ => {}
         }
         for _ in 0..2 {
             let refused = Store::open(&options(dir.path())).map(|_| ());

@@ -11,10 +11,14 @@ use super::tables::{Bytes, Row, Sink, Source, Tables};
 use crate::id::{ChatId, MessageId, Mint};
 use crate::model::Timestamp;
 
+/// What a row in an overlay needs besides its bytes, roughly.
+const ROW_OVERHEAD: usize = 128;
+
 /// Rows that are changed but not in the index yet; `None` is a removed row.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Overlay {
     trees: [BTreeMap<Bytes, Option<Bytes>>; Tree::ALL.len()],
+    bytes: usize,
 }
 
 impl Overlay {
@@ -23,7 +27,18 @@ impl Overlay {
     }
 
     pub(super) fn set(&mut self, tree: Tree, key: Bytes, value: Option<Bytes>) {
-        self.trees[tree.index()].insert(key, value);
+        let size = |value: &Option<Bytes>| value.as_ref().map_or(0, |value| value.len());
+        let (key_size, value_size) = (key.len(), size(&value));
+        self.bytes += value_size;
+        match self.trees[tree.index()].insert(key, value) {
+            Some(replaced) => self.bytes -= size(&replaced),
+            None => self.bytes += key_size + ROW_OVERHEAD,
+        }
+    }
+
+    /// Roughly the memory that the rows need.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -47,8 +62,14 @@ impl Overlay {
 
     /// Takes over the changes of a later overlay.
     pub(super) fn absorb(&mut self, later: Overlay) {
-        for (mine, later) in self.trees.iter_mut().zip(later.trees) {
-            mine.extend(later);
+        if self.is_empty() {
+            *self = later;
+            return;
+        }
+        for (tree, later) in Tree::ALL.into_iter().zip(later.trees) {
+            for (key, value) in later {
+                self.set(tree, key, value);
+            }
         }
     }
 

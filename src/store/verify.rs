@@ -1,8 +1,9 @@
-//! `verify` and `stats`: what a data directory holds, and whether it may be trusted. Needs the directory for itself; changes
-//! nothing in the journal and leaves the index as it was.
+//! `verify` and `stats`: what a data directory holds, and whether it may be trusted. Needs the directory for itself. Changes nothing
+//! in the journal; `verify` brings the index in use level with it, as the next start would.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::check::{self, Findings};
@@ -78,8 +79,9 @@ pub fn verify(
         });
     } else if let Some(checkpoint) = checkpoint {
         let mut compared = 0;
-        let reached = (checkpoint, replayed.end);
-        let outcome = compare(&truth, reached, data_dir, &settings, &mut findings, || {
+        let reached = (replayed.last_commit, replayed.end);
+        let used = (checkpoint, reached);
+        let outcome = compare(&truth, used, data_dir, &settings, &mut findings, || {
             compared += 1;
             progress(Step::Index, compared, rows);
         });
@@ -99,7 +101,7 @@ pub fn verify(
 /// Every row of the index in use is one of the journal's up to the checkpoint or later, and none is missing.
 fn compare(
     truth: &Index,
-    (checkpoint, end): (Checkpoint, Position),
+    (checkpoint, reached): (Checkpoint, (u64, Position)),
     data_dir: &Path,
     settings: &Settings,
     findings: &mut Findings,
@@ -109,7 +111,7 @@ fn compare(
     if !Index::path(&indexes, checkpoint.generation).exists() {
         return Ok(()); // The next start builds it anew and says so.
     }
-    let index = open::catch_up(data_dir, settings, checkpoint, end)?;
+    let index = open::catch_up(data_dir, settings, checkpoint, reached)?;
     for tree in Tree::ALL {
         let (mut expected, mut found) =
             (truth.rows_after(tree, None), index.rows_after(tree, None));
@@ -189,45 +191,53 @@ pub fn stats(inspection: &Inspection) -> Result<Stats, Error> {
 }
 
 /// The directory for ourselves; it must be one of ours, and of a version that we know.
-fn lock(data_dir: &Path) -> Result<DirLock, Error> {
-    if !open::journal_dir(data_dir).is_dir() {
-        return Err(Error::Open(format!(
-            "{} is no data directory: it has no journal; name another with --data-dir",
-            data_dir.display()
-        )));
-    }
+pub(super) fn lock(data_dir: &Path) -> Result<DirLock, Error> {
+    has_journal(data_dir)?;
     let lock = DirLock::acquire(data_dir).map_err(|error| Error::Open(error.to_string()))?;
+    open::refuse_unfinished(data_dir)?;
     schema::check(data_dir)?;
     Ok(lock)
 }
 
-/// Where `verify` builds the rows anew; one that was killed leaves it to the next start.
+pub(super) fn has_journal(data_dir: &Path) -> Result<(), Error> {
+    if open::journal_dir(data_dir).is_dir() {
+        return Ok(());
+    }
+    Err(Error::Open(format!(
+        "{} is no data directory: it has no journal; name another with --data-dir",
+        data_dir.display()
+    )))
+}
+
+/// Where rows are built anew beside the index, or where there is none: by [`verify`], [`super::Reading`] and [`super::Replica`]. One
+/// that was killed leaves it to the next of them, or to the next start.
 pub(super) fn scratch_dir(data_dir: &Path) -> PathBuf {
     data_dir.join("verify.tmp")
 }
 
 /// A directory that goes away again, also after an error.
-struct Scratch<'a>(&'a Path);
+pub(super) struct Scratch(PathBuf);
 
-impl<'a> Scratch<'a> {
-    fn new(path: &'a Path) -> Result<Self, Error> {
+impl Scratch {
+    pub(super) fn new(path: &Path) -> Result<Self, Error> {
         let made = match fs::remove_dir_all(path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-            _ => fs::create_dir(path),
+            // All that anybody has said will be in it, wherever it is.
+            _ => fs::DirBuilder::new().mode(0o700).create(path),
         };
         made.map_err(|error| {
             Error::Open(format!(
-                "{} cannot be made: {error}; verify needs space for a second index",
+                "{} cannot be made: {error}; this needs space for a second index",
                 path.display()
             ))
         })?;
-        Ok(Self(path))
+        Ok(Self(path.to_owned()))
     }
 }
 
-impl Drop for Scratch<'_> {
+impl Drop for Scratch {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(self.0) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
             tracing::warn!(%error, path = %self.0.display(), "a scratch directory stays");
         }
     }

@@ -8,7 +8,8 @@ use super::tests::{close, open, user};
 use super::*;
 use crate::id::{ChatId, UserId};
 use crate::model::{
-    Attachment, Chat, ChatKind, Message, MessageKind, ReadState, Timestamp, Upload,
+    Attachment, Chat, ChatKind, Erased, Expired, Message, MessageKind, Pet, ReadState, Timestamp,
+    Upload,
 };
 
 const FILE: &str = "chat-1-00000000000000000000000000000000.jpg";
@@ -43,7 +44,7 @@ fn converse(tx: &mut Transaction<'_>) -> Result<ChatId, Error> {
             name: FILE.to_owned(),
             mime: "image/jpeg".to_owned(),
             size: 4,
-            crc32: 0,
+            crc32: crc32fast::hash(b"jpeg"),
             width: None,
             height: None,
         });
@@ -70,6 +71,8 @@ fn converse(tx: &mut Transaction<'_>) -> Result<ChatId, Error> {
             deleted: false,
             created_at: Timestamp(2),
             updated_at: Timestamp(2),
+            edited: false,
+            reactions: Vec::new(),
         })?;
         let before = chat.clone();
         chat.last_seq = seq;
@@ -128,7 +131,29 @@ fn message(tx: &Transaction<'_>, chat: ChatId, seq: u64) -> Message {
 #[tokio::test]
 async fn every_disagreement_is_told() {
     type Change = fn(&mut Transaction<'_>, ChatId) -> Result<(), Error>;
-    let changes: [(&str, Change); 20] = [
+    let changes: [(&str, Change); 25] = [
+        ("is erased and known", |tx, _| {
+            let (at, finished) = (Timestamp(1), false);
+            tx.put_erased(&asha(), Erased { at, finished })
+        }),
+        ("carries something of rohan", |tx, _| {
+            let (at, finished) = (Timestamp(1), true);
+            tx.remove_user(&rohan());
+            tx.put_erased(&rohan(), Erased { at, finished })
+        }),
+        ("is removed and still there", |tx, _| {
+            let pet = Pet {
+                id: "p".parse().unwrap(),
+                owner: None,
+                document: "{}".to_owned(),
+            };
+            tx.put_pet(&pet)?;
+            tx.put(Tree::RemovedPets, b"p", &pet)
+        }),
+        ("retention has come further", |tx, chat| {
+            let (content, media) = (4, 0);
+            tx.put_expired(chat, Expired { content, media })
+        }),
         ("after", |tx, chat| {
             tx.remove(Tree::Messages, keys::message(chat, 2));
             Ok(())
@@ -222,8 +247,12 @@ async fn every_disagreement_is_told() {
             upload.uses = 2;
             tx.put_upload(&upload)
         }),
+        ("and the count says 7", |tx, _| {
+            let sender = tx.upload(FILE)?.unwrap().sender;
+            tx.change_usage(&sender, |_| 7)
+        }),
         ("not known as uploaded", |tx, _| {
-            tx.remove_upload(FILE);
+            tx.remove_upload(FILE)?;
             Ok(())
         }),
         ("cannot be read", |tx, chat| {
@@ -269,9 +298,13 @@ async fn files_and_an_index_that_disagree_with_the_journal_are_told() {
     assert_eq!(verified.findings.told.len(), 1);
     assert!(verified.findings.told[0].contains("has 8 bytes instead of 4"));
     assert_eq!(verified.findings.orphans, 1);
+    assert_eq!(verified.findings.orphan_names, ["other.jpg"]);
     assert_eq!(
         (verified.findings.messages, verified.findings.chats),
         (3, 1)
     );
     assert!(!dir.path().join("db").exists(), "nothing was rebuilt");
+    fs::write(media.join(FILE), "jpeh").unwrap();
+    let told = inspect(dir.path()).findings.told;
+    assert!(told[0].contains("is damaged"), "{told:?}");
 }

@@ -1,16 +1,19 @@
-//! The one thread that changes the disk: jobs in, commit groups out.
+//! One thread appends to the journal and decides what is true: jobs in, commit groups out. The index and the base are made from it
+//! by others, and may be thrown away.
 //!
 //! It takes whatever is queued, runs the jobs in order (each sees the effect of those before it), appends all their
-//! changes to the journal as one group with one sync, applies them to the index, and only then answers. So the wait at
+//! changes to the journal as one group with one sync, shows them to readers, and only then answers. So the wait at
 //! low load is one sync, and throughput grows with load. A failed sync is fatal (invariant 10). An index that fails is
 //! not: the group is in the journal and readers see it, and writes are refused until the index works again.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::applier::Applier;
 use super::error::Error;
 use super::index::Index;
 use super::open;
@@ -33,7 +36,8 @@ pub(super) enum Work {
     Job(Job),
     /// Begin a base at the next commit.
     BeginBase(oneshot::Sender<Result<BaseStart, Error>>),
-    /// Tell the last commit and where its frame ends; everything up to it is applied and nothing beyond.
+    /// Tell the last commit and where its frame ends: everything up to it is synced and shown to readers, and nothing beyond. The
+    /// index may be behind.
     Reached(oneshot::Sender<(u64, Position)>),
     /// Replace the index by one that has everything up to the position, and hand back the old one.
     Adopt {
@@ -41,8 +45,11 @@ pub(super) enum Work {
         upto: Position,
         answer: oneshot::Sender<Result<Option<Arc<Index>>, Error>>,
     },
-    /// The index could not be synced: what is on disk of it is unknown.
-    Distrust(Error),
+    /// The index has failed. With `rebuild` its files cannot be trusted: what is on disk of it is unknown.
+    IndexFailed {
+        why: Error,
+        rebuild: bool,
+    },
     /// See whether a broken index can be repaired.
     Repair,
 }
@@ -60,6 +67,7 @@ pub(super) struct Writer {
     pub(super) mint: Mint,
     pub(super) work: mpsc::Receiver<Work>,
     pub(super) broken: Option<Broken>,
+    pub(super) applier: Applier,
 }
 
 /// Why writes are refused at the moment.
@@ -118,7 +126,7 @@ impl Writer {
                 Err(_) => break,
             }
         }
-        let fate = self.commit(&group);
+        let fate = self.commit(&mut group);
         if fate.is_ok() {
             group.on_commit.into_iter().for_each(|action| action());
         }
@@ -148,10 +156,10 @@ impl Writer {
             } => {
                 let _ = answer.send(self.adopt(index, upto));
             }
-            Work::Distrust(why) => {
+            Work::IndexFailed { why, rebuild } => {
                 // Where the disk was merely full, sled knows what it has not written. After any other failed sync the
                 // system may show what the disk does not hold.
-                let rebuild = !matches!(why, Error::Full);
+                let rebuild = rebuild && !matches!(why, Error::Full);
                 self.break_index(why, rebuild);
             }
             Work::Repair => self.repair(),
@@ -169,20 +177,18 @@ impl Writer {
             return Err(broken.why.clone());
         }
         let start = self.journal.begin_base().map_err(refusal)?;
-        let (commit, position) = self.reached();
-        self.shared.applied(commit, position);
+        self.shared.live.move_to(self.reached());
         Ok(start)
     }
 
     fn adopt(&mut self, index: Index, upto: Position) -> Result<Option<Arc<Index>>, Error> {
-        let (commit, position) = self.reached();
+        let reached = self.reached();
         let data_dir = &self.shared.data_dir;
-        if let Err(error) = open::replay(&index, data_dir, upto, position, |_| ()) {
+        if let Err(error) = open::replay(&index, data_dir, upto, reached.1, |_| ()) {
             index.supersede();
             return Err(error);
         }
-        let old = self.shared.live.replace(index);
-        self.shared.applied(commit, position);
+        let old = self.shared.live.replace(index, reached);
         self.broken = None;
         self.shared.set_broken(false);
         Ok(old)
@@ -190,14 +196,18 @@ impl Writer {
 
     fn break_index(&mut self, why: Error, rebuild: bool) {
         tracing::error!(%why, "the index has failed; writes are refused until it works again");
-        let rebuild = rebuild || self.broken.as_ref().is_some_and(|broken| broken.rebuild);
+        let before = self.broken.as_ref();
+        let rebuild = rebuild || before.is_some_and(|broken| broken.rebuild);
+        // Who meets the failure again must not put off its repair.
+        let next_try =
+            before.map_or_else(|| Instant::now() + REPAIR_EVERY, |broken| broken.next_try);
         self.broken = Some(Broken {
             why: match why {
                 Error::Full => Error::Full,
                 other => Error::Io(other.to_string()),
             },
             rebuild,
-            next_try: Instant::now() + REPAIR_EVERY,
+            next_try,
         });
         self.shared.set_broken(true);
     }
@@ -268,25 +278,51 @@ impl Writer {
         }
     }
 
-    fn commit(&mut self, group: &Group) -> Result<(), Error> {
+    fn commit(&mut self, group: &mut Group) -> Result<(), Error> {
         let Some(last) = group.commits.last() else {
             return Ok(());
         };
         if let Some(broken) = &self.broken {
             return Err(broken.why.clone());
         }
+        let position = self.append(&group.commits)?;
+        let changes = std::mem::take(&mut group.changes);
+        let waiting = self.shared.live.commit(changes, (last.number, position));
+        if let Err(error) = self.applier.see(waiting) {
+            // The group is durable and readers see it; what follows has to wait.
+            self.break_index(error, false);
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, group: &[Commit]) -> Result<Position, Error> {
         #[cfg(test)]
         if self.shared.settings.faults.journal_cannot_sync() {
             self.journal.fail_syncs();
         }
-        let position = self.journal.append(&group.commits).map_err(refusal)?;
-        match self.shared.live.apply(&group.changes, last.number) {
-            Ok(()) => self.shared.applied(last.number, position),
-            // The group is durable and readers see it; what follows has to wait.
-            Err(error) => self.break_index(error, false),
+        #[cfg(not(test))]
+        let appended = self.journal.append(group);
+        #[cfg(test)]
+        let appended = if self.shared.settings.faults.is_journal_full() {
+            Err(full())
+        } else {
+            self.journal.append(group)
+        };
+        match &appended {
+            Ok(_) => self.shared.refused.store(false, Ordering::Release),
+            Err(journal::Error::Full(_) | journal::Error::Io { .. }) => {
+                self.shared.refused.store(true, Ordering::Release);
+            }
+            // It is the group that could not be taken, or the end.
+            Err(_) => {}
         }
-        Ok(())
+        appended.map_err(refusal)
     }
+}
+
+#[cfg(test)]
+fn full() -> journal::Error {
+    journal::Error::Full(std::io::ErrorKind::StorageFull.into())
 }
 
 fn refusal(error: journal::Error) -> Error {

@@ -176,9 +176,28 @@ describe('the model', () => {
     assert.equal(model.chats.get('c').lastMessage.status, 'delivered');
   });
 
+  test('a change of its people or pet keeps the rest of a chat', () => {
+    const model = filled(said(1));
+    const gone = { _id: 'you', name: 'Deleted user', isOnline: false };
+    const petListing = { _id: 'p', title: 'Beagle', images: [], price: null, address: null, isRemoved: true };
+    model.updateChat({ chatId: 'c', participants: [me, gone], petListing, isActive: false });
+    model.updateChat({ chatId: 'unheard-of', participants: [me, gone], petListing: null, isActive: true });
+    const { other, unread, lastMessage, isActive, petListing: shownPet } = model.chats.get('c');
+    assert.deepEqual([other.name, unread, lastMessage._id, isActive, shownPet.isRemoved], ['Deleted user', 2, 'm1', false, true]);
+    assert.deepEqual([model.presence.get('you').isOnline, model.chats.size], [false, 1]);
+  });
+
+  test('many are deleted at once', () => {
+    const model = filled(said(1), said(2, me, { parentMessage: said(1) }), said(3));
+    model.tombstones('c', ['m1', 'm3', 'not-loaded']);
+    const messages = model.conversation('c').messages;
+    assert.deepEqual(messages.map(({ isDeleted }) => isDeleted), [true, false, true]);
+    assert.deepEqual([messages[1].parentMessage.isDeleted, model.chats.get('c').lastMessage.isDeleted], [true, true]);
+  });
+
   test('what was deleted stays deleted when an older copy arrives', () => {
     const model = filled(said(1), said(2, me, { parentMessage: said(1) }));
-    model.tombstone('c', 'm1');
+    model.tombstones('c', ['m1']);
     model.putMessage(said(1));
     const [first, second] = model.conversation('c').messages;
     assert.deepEqual([first.isDeleted, first.content, second.parentMessage.isDeleted], [true, 'This message was deleted', true]);
@@ -207,7 +226,7 @@ describe('the model', () => {
 
 describe('formats', () => {
   test('prices are grouped the Indian way', () => {
-    assert.deepEqual([0, 1800, 125000, 12500000].map(format.price), ['Free', '₹1,800', '₹1,25,000', '₹1,25,00,000']);
+    assert.deepEqual([0, 1800, 125000, 12500000, null].map(format.price), ['Free', '₹1,800', '₹1,25,000', '₹1,25,00,000', '']);
   });
 
   test('days are named by how near they are', () => {

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each module may name. `*` is everything but `commands`.
-const ARROWS: [(&str, &str); 23] = [
+const ARROWS: [(&str, &str); 28] = [
     ("id", ""),
     ("limits", ""),
     ("journal", ""),
@@ -16,21 +16,32 @@ const ARROWS: [(&str, &str); 23] = [
     ("socketio", "engineio"),
     ("model", "id"),
     ("auth", "id"),
-    ("config", "id"),
+    // A flag is an address, and the one who asks it says what an address is.
+    ("config", "id backend"),
     ("pet_document", "id model"),
-    ("store", "journal model id"),
+    // Before a migration the store makes a backup of itself.
+    ("store", "archive journal model id"),
+    // What may stand in a backup is named by those who name files.
+    ("archive", "journal media"),
+    ("backup", "archive journal media model store"),
     ("chat", "store model id limits"),
-    ("access", "auth chat id"),
+    // What a backend says becomes an upsert of the host's, so it calls the chat, never the store.
+    ("backend", "chat id limits model pet_document"),
+    ("access", "auth backend chat id"),
     ("view", "chat model id"),
     ("input", "chat id model"),
+    // Between the two that know of messages and of files, and below the edge that asks for an erasure.
+    ("disposal", "chat id media model pet_document"),
     (
         "api",
-        "access auth chat id input limits media model pet_document view",
+        "access auth backend backup chat disposal id input limits media model pet_document view",
     ),
     (
         "realtime",
         "access auth chat id input limits model socketio view",
     ),
+    // Offline: it reads the store's own tables, shows them in the shapes of the API, and takes files as uploads are taken.
+    ("exchange", "chat id media model pet_document store view"),
     ("web", "api auth chat id model pet_document"),
     ("server", "*"),
     ("commands", "*"),

@@ -7,6 +7,7 @@ use futures_util::stream;
 use proptest::prelude::*;
 
 use super::*;
+use crate::media::Settings;
 use crate::media::detect::tests::SAMPLES;
 
 const TYPE: &str = "multipart/form-data; boundary=XX";
@@ -19,7 +20,14 @@ struct Place {
 impl Place {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let media = Media::open(dir.path(), 100_000).unwrap();
+        let media = Media::open(
+            dir.path(),
+            Settings {
+                keep_metadata: true,
+                ..Settings::with_max_file_size(100_000)
+            },
+        )
+        .unwrap();
         Self { dir, media }
     }
 

@@ -5,6 +5,7 @@ use std::fs;
 use http_body_util::BodyExt as _;
 
 use super::*;
+use crate::media::Settings;
 
 struct Answer {
     status: u16,
@@ -28,7 +29,7 @@ struct Site {
 impl Site {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let media = Media::open(dir.path(), 1 << 20).unwrap();
+        let media = Media::open(dir.path(), Settings::with_max_file_size(1 << 20)).unwrap();
         let name = format!("chat-1-{}.mp4", "ab".repeat(16));
         let bytes: Vec<u8> = (0..200_000u32).map(|n| n.to_le_bytes()[1]).collect();
         fs::write(dir.path().join(&name), &bytes).unwrap();
@@ -44,7 +45,7 @@ impl Site {
         let headers = headers.iter().cloned();
         let headers = headers.map(|(name, value)| (name, value.parse().unwrap()));
         let headers = headers.collect();
-        let response = self.media.serve(&self.name, &method, &headers).await;
+        let response = self.media.serve(&self.name, None, &method, &headers).await;
         let (parts, body) = response.unwrap().into_parts();
         let announced = body.size_hint().exact().unwrap();
         let body = body.collect().await.unwrap().to_bytes().to_vec();
@@ -193,7 +194,7 @@ async fn what_is_no_file_of_ours_is_not_found() {
         &absent,
     ] {
         let none = HeaderMap::new();
-        let answer = site.media.serve(name, &Method::GET, &none).await;
+        let answer = site.media.serve(name, None, &Method::GET, &none).await;
         assert!(matches!(answer, Err(MediaError::NotFound)), "{name}");
     }
 }
@@ -202,7 +203,10 @@ async fn what_is_no_file_of_ours_is_not_found() {
 async fn a_file_that_shrinks_meanwhile_breaks_off() {
     let site = Site::new();
     let none = HeaderMap::new();
-    let answer = site.media.serve(&site.name, &Method::GET, &none).await;
+    let answer = site
+        .media
+        .serve(&site.name, None, &Method::GET, &none)
+        .await;
     let body = answer.unwrap().into_body();
     fs::write(site.dir.path().join(&site.name), "short").unwrap();
     assert!(body.collect().await.is_err());

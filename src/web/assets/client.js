@@ -9,7 +9,7 @@ import { Socket } from './socketio.js';
 
 const PAGE = 50;
 /** What changes the list of chats. Each sets a state, so applying one twice does no harm. */
-const CHAT_EVENTS = new Set(['newMessage', 'messageRead', 'messageDelivered', 'messageDeleted', 'chatBlocked', 'newChat', 'unreadCount', 'userStatus']);
+const CHAT_EVENTS = new Set(['newMessage', 'messageRead', 'messageDelivered', 'messageDeleted', 'messagesDeleted', 'chatBlocked', 'newChat', 'chatUpdated', 'unreadCount', 'userStatus']);
 /** The server forgets a typing notice after 10 s; a new one well before that keeps it alive. */
 const TYPING_REPEAT_MS = 4_000;
 const TYPING_IDLE_MS = 3_000;
@@ -108,7 +108,7 @@ export class Client {
   deleteMessage(message) {
     return this.#guard(async () => {
       await this.api.deleteMessage(message._id);
-      this.#model.tombstone(message.chat, message._id);
+      this.#model.tombstones(message.chat, [message._id]);
     });
   }
 
@@ -130,9 +130,11 @@ export class Client {
       newMessage: (message) => this.#onMessage(message),
       messageRead: ({ chatId, messageId, userId }) => this.#raise(chatId, messageId, userId, 'read'),
       messageDelivered: ({ chatId, messageId, userId }) => this.#raise(chatId, messageId, userId, 'delivered'),
-      messageDeleted: ({ chatId, messageId }) => model.tombstone(chatId, messageId),
+      messageDeleted: ({ chatId, messageId }) => model.tombstones(chatId, [messageId]),
+      messagesDeleted: ({ chatId, messageIds }) => model.tombstones(chatId, messageIds),
       chatBlocked: ({ chatId, blockedBy }) => model.setBlocked(chatId, blockedBy),
       newChat: (chat) => model.putChat(chat),
+      chatUpdated: (change) => model.updateChat(change),
       unreadCount: ({ chatId, count }) => model.setUnread(chatId, count),
       userStatus: ({ userId, ...status }) => model.setPresence(userId, status),
       typing: ({ chatId, userId, isTyping }) => model.setTyping(chatId, userId, isTyping),

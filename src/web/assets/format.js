@@ -7,8 +7,9 @@ const SHORT_DATE = new Intl.DateTimeFormat('en-IN', { day: 'numeric', month: 'sh
 const LONG_DATE = new Intl.DateTimeFormat('en-IN', { day: 'numeric', month: 'long', year: 'numeric' });
 const DAY_MS = 86_400_000;
 
-/** ₹1,25,000: lakhs and crores are grouped the Indian way. */
+/** ₹1,25,000: lakhs and crores are grouped the Indian way. A pet that was removed has no price any more. */
 export function price(rupees) {
+  if (rupees === null || rupees === undefined) return '';
   return rupees === 0 ? 'Free' : RUPEES.format(rupees);
 }
 

@@ -66,6 +66,12 @@ export class Model extends EventTarget {
     this.changed();
   }
 
+  /** What has changed of a chat without a message: its people or its pet, and whether all are still there. */
+  updateChat({ chatId, ...changed }) {
+    const chat = this.chats.get(chatId);
+    if (chat) this.putChat({ ...chat, ...changed, unreadCount: [{ userId: this.me._id, count: chat.unread }] });
+  }
+
   /** The whole list, as the server has it now. */
   setChats(chats) {
     this.chats.clear();
@@ -111,11 +117,12 @@ export class Model extends EventTarget {
     this.changed();
   }
 
-  tombstone(chatId, messageId) {
+  tombstones(chatId, messageIds) {
+    const gone = new Set(messageIds);
     const copies = [this.chats.get(chatId)?.lastMessage, ...(this.conversations.get(chatId)?.messages ?? [])];
     for (const message of copies) {
-      if (message?._id === messageId) bury(message);
-      if (message?.parentMessage?._id === messageId) bury(message.parentMessage);
+      if (gone.has(message?._id)) bury(message);
+      if (gone.has(message?.parentMessage?._id)) bury(message.parentMessage);
     }
     this.changed();
   }

@@ -11,10 +11,15 @@ export function chatsView(model) {
   return {
     element: h('div', { class: 'chats' }, list, empty),
     update(openChatId) {
-      mirror(list, model.sortedChats(), ({ _id }) => _id, chatItem, (item, chat) => updateItem(item, chat, model, openChatId));
+      mirror(list, model.sortedChats(), face, chatItem, (item, chat) => updateItem(item, chat, model, openChatId));
       empty.hidden = !model.chatsLoaded || model.chats.size > 0;
     },
   };
+}
+
+/** What an item shows for good; when that changes it is made anew. */
+export function face({ _id, other, petListing }) {
+  return JSON.stringify([_id, other.name, other.profilePicture, petListing]);
 }
 
 function chatItem(chat) {

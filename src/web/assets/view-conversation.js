@@ -3,7 +3,7 @@
 import { confirm, showPicture } from './dialogs.js';
 import { fill, h, icon, mirror } from './dom.js';
 import { day, lastSeen, price } from './format.js';
-import { updatePresence } from './view-chats.js';
+import { face, updatePresence } from './view-chats.js';
 import { composerView } from './view-composer.js';
 import { messageView, updateMessage } from './view-message.js';
 
@@ -74,7 +74,7 @@ export function conversationView(model, client) {
 
   function updateHead(chat) {
     const mine = chat.blockedBy.includes(model.me._id);
-    fill(head, `${chat._id}|${mine}`, () => [
+    fill(head, `${face(chat)}|${mine}`, () => [
       h('a', { class: 'icon-button only-narrow', href: '#', 'aria-label': 'Back to conversations', data: { testid: 'back' } }, icon('back')),
       h('span', { class: 'avatar-frame' }, h('img', { class: 'avatar', src: chat.other.profilePicture ?? '', alt: '', width: 40, height: 40 }), h('span', { class: 'presence', data: { testid: 'presence' } })),
       h('div', { class: 'head-text' }, h('h1', {}, chat.other.name), h('p', { class: 'head-status', data: { testid: 'status' } })),
@@ -89,12 +89,14 @@ export function conversationView(model, client) {
 
   function updateFoot(chat) {
     const isBlocked = chat.blockedBy.length > 0;
+    // Somebody was erased: there is nobody to write to.
+    const isOver = chat.isActive === false;
     const mine = chat.blockedBy.includes(model.me._id);
-    blocked.hidden = !isBlocked;
-    composer.element.hidden = isBlocked;
-    fill(blocked, `${chat._id}|${isBlocked}|${mine}`, () => [
-      h('p', {}, mine ? `You have blocked this chat with ${chat.other.name}.` : `${chat.other.name} has blocked this chat.`),
-      mine && h('button', { class: 'button', type: 'button', data: { testid: 'unblock' }, on: { click: () => toggleBlock(model.chats.get(chat._id)) } }, 'Unblock'),
+    blocked.hidden = !isBlocked && !isOver;
+    composer.element.hidden = isBlocked || isOver;
+    fill(blocked, `${face(chat)}|${isOver}|${isBlocked}|${mine}`, () => [
+      isOver ? h('p', {}, 'This person is no longer here.') : h('p', {}, mine ? `You have blocked this chat with ${chat.other.name}.` : `${chat.other.name} has blocked this chat.`),
+      mine && !isOver && h('button', { class: 'button', type: 'button', data: { testid: 'unblock' }, on: { click: () => toggleBlock(model.chats.get(chat._id)) } }, 'Unblock'),
     ]);
   }
 

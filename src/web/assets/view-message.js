@@ -67,8 +67,17 @@ function mediaOf(message, { onpicture }) {
     return h('video', { class: 'media', src: url, controls: true, preload: 'metadata', 'aria-label': 'Video', data: { testid: 'media' } });
   }
   const { width, height } = message.media ?? {};
-  const picture = h('img', { class: 'media', src: url, alt: message.content || 'Picture', width, height, data: { testid: 'media' } });
+  const small = message.previewUrl ? url : thumbnail(url, message.media);
+  const picture = h('img', { class: 'media', src: small, alt: message.content || 'Picture', width, height, data: { testid: 'media' } });
+  // There is none of a picture that is very large.
+  if (small !== url) picture.addEventListener('error', () => (picture.src = url), { once: true });
   return h('button', { class: 'media-button', type: 'button', 'aria-label': 'Show picture in full size', on: { click: () => onpicture(url, message.content) } }, picture);
+}
+
+/** The small copy of a picture that is wider than a bubble ever is. A GIF may move, and its copy does not. */
+function thumbnail(url, { mimeType, width } = {}) {
+  const can = ['image/jpeg', 'image/png', 'image/webp'].includes(mimeType);
+  return can && width > 640 ? `${url}?w=640` : url;
 }
 
 function failure(message, { onretry, ondiscard }) {

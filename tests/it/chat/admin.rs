@@ -108,7 +108,7 @@ async fn each_row_of_a_batch_is_answered_by_itself() {
     put(&host, "/api/admin/users", &json!(many))
         .await
         .refused(400, "invalid_request");
-    host.get("/api/admin/users")
+    host.post("/api/admin/users", &json!([]))
         .await
         .refused(405, "method_not_allowed");
 }

@@ -1,20 +1,27 @@
 //! The chat from outside: the server runs in this process on a free port, and clients speak raw HTTP/1.1 and raw
 //! Socket.IO text to it, so that a mistake in the server's own codecs cannot hide itself.
 
+mod fake_backend;
 mod process;
 mod rest;
 mod server;
 mod sockets;
 
 mod admin;
+mod backend;
 mod commands;
 mod connecting;
 mod defects;
 mod durability;
+mod erasing;
+mod flags;
+mod host;
 mod http;
+mod keys;
 mod limits;
 mod media;
 mod paging;
+mod pictures;
 mod realtime;
 mod recovery;
 mod refusals;

@@ -84,16 +84,16 @@ impl Process {
         self.child.wait().unwrap();
     }
 
+    /// Sends it the signal of this name.
+    pub(super) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).status();
+        assert!(sent.unwrap().success());
+    }
+
     /// Asks it to stop and waits until it has.
     pub(super) async fn terminate(mut self) -> ExitStatus {
-        let id = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-TERM", &id])
-                .status()
-                .unwrap()
-                .success()
-        );
+        self.signal("TERM");
         let ended = tokio::task::spawn_blocking(move || self.child.wait().unwrap());
         within("the process to end", ended).await.unwrap()
     }

@@ -51,6 +51,8 @@ async fn messages_sent_meanwhile_arrive_once_and_in_order_every_time() {
         assert_eq!(heard(&mut again, "now").await, expected);
         socket = again;
     }
+    let counts = server.counts();
+    assert_eq!((counts.recovered_sockets, counts.sockets), (3, 1));
     // The room came back, too.
     let mut other = Client::connect(&server, &rohan).await;
     other.call("join-chat", &json!({ "chatId": chat })).await;

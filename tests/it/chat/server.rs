@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::Parser;
 use jivchat::auth::{Secret, Strength, mint};
 use jivchat::config::Cli;
-use jivchat::server::{Error, Server};
+use jivchat::server::{Counts, Error, Server};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -24,6 +24,7 @@ pub(super) const SECRET: &str = "the-integration-tests-share-this-secret";
 pub(super) struct TestServer {
     address: SocketAddr,
     directory: Arc<TempDir>,
+    counter: Box<dyn Fn() -> Option<Counts> + Send + Sync>,
     stop: oneshot::Sender<()>,
     running: JoinHandle<Result<(), Error>>,
 }
@@ -51,6 +52,7 @@ impl TestServer {
         let (stop, stopped) = oneshot::channel();
         Self {
             address: server.address(),
+            counter: Box::new(server.counter()),
             directory,
             stop,
             running: tokio::spawn(server.run(async {
@@ -65,6 +67,11 @@ impl TestServer {
         let outcome = within("the server to stop", self.running).await;
         outcome.unwrap().unwrap();
         self.directory
+    }
+
+    /// What the server counts.
+    pub(super) fn counts(&self) -> Counts {
+        (self.counter)().unwrap()
     }
 
     pub(super) fn address(&self) -> SocketAddr {

@@ -1,9 +1,14 @@
 //! Engine.IO beyond the official suite: refusals, hostile input, limits, upgrade, and every way a session can end.
 
+mod answers;
+mod attacks;
 mod endings;
+mod heartbeats;
 mod http;
 mod limits;
+mod polls;
 mod posts;
+mod races;
 mod refusals;
 mod slow_consumers;
 mod upgrade;

@@ -24,6 +24,19 @@ async fn without_a_session() {
         ("GET", "EIO=3&transport=polling", 5),
         ("GET", "EIO=4%00&transport=polling", 5),
         ("GET", "EIO=4&EIO=3&transport=polling", 5),
+        ("GET", "EIO=5&transport=polling", 5),
+        ("GET", "EIO=&transport=polling", 5),
+        ("GET", "EIO=4&transport=", 0),
+        ("GET", "EIO=4&transport=polling&transport=abc", 0),
+        ("GET", "EIO=4&transport=POLLING", 0),
+        // Wrong in two ways: the transport comes first, then the session, the method, the upgrade, the version.
+        ("GET", "EIO=3&transport=abc&sid=garbage", 0),
+        ("POST", "EIO=4&transport=abc", 0),
+        ("GET", "EIO=3&transport=polling&sid=garbage", 1),
+        ("DELETE", "EIO=4&transport=polling&sid=garbage", 1),
+        ("POST", "EIO=3&transport=polling", 2),
+        ("POST", OPEN_WEBSOCKET, 2),
+        ("GET", "EIO=3&transport=websocket", 3),
     ] {
         let answer = server.request(method, query, "", "").await;
         assert_eq!(
@@ -70,17 +83,22 @@ async fn with_a_session_which_survives() {
         ("GET", "transport=polling&sid=", 400, 3),
         ("GET", "EIO=4&transport=websocket&sid=", 400, 3),
         ("OPTIONS", "EIO=4&transport=polling&sid=", 400, 2),
-        ("DELETE", "EIO=4&transport=polling&sid=", 405, 3),
-        ("PUT", "EIO=4&transport=polling&sid=", 405, 3),
+        // Wrong in two ways: the session's transport comes before the method.
+        ("DELETE", "EIO=4&transport=websocket&sid=", 400, 3),
+        ("PUT", "EIO=3&transport=polling&sid=", 400, 3),
+        // What the session is asked for comes before the session.
+        ("GET", "EIO=4&transport=abc&sid=", 400, 0),
     ] {
         let answer = server
             .request(method, &format!("{query}{}", poller.sid), "", "")
             .await;
         assert_eq!(answer.status, status, "{method} {query}");
-        assert!(
-            answer.body.starts_with(&format!(r#"{{"code":{code},"#)),
-            "{answer:?}"
-        );
+        assert_eq!(answer.body, refusal(code), "{method} {query}");
+    }
+    for method in ["PUT", "DELETE", "PATCH", "HEAD", "WHATEVER"] {
+        let answer = server.request(method, &poller.query(), "", "").await;
+        assert_eq!((answer.status, answer.body.as_str()), (405, ""), "{method}");
+        assert_eq!(answer.header("allow"), Some("GET, POST"), "{method}");
     }
     assert!(is_open(&poller).await);
 }
@@ -140,17 +158,54 @@ async fn odd_subprotocols_are_ignored() {
     let server = echo().await;
     let long = format!("a{}b", " ".repeat(50_000));
     for protocol in [b"\xc3\xa9\xff".as_slice(), long.as_bytes()] {
-        let mut raw = Raw::connect(server.address).await;
-        raw.write(format!(
-            "GET {} HTTP/1.1\r\nHost: x\r\n{UPGRADE}",
-            server.target(OPEN_WEBSOCKET)
-        ))
-        .await;
-        raw.write(b"Sec-WebSocket-Protocol: ").await;
-        raw.write(protocol).await;
-        raw.write(b"\r\n\r\n").await;
-        assert_eq!(raw.answer().await.status, 101);
+        let answer = offering(&server, protocol).await;
+        assert_eq!(answer.status, 101);
+        assert_eq!(answer.header("sec-websocket-protocol"), None);
     }
+}
+
+/// The answer to a websocket handshake that offers subprotocols.
+async fn offering<H: Handler>(
+    server: &Server<H>,
+    protocols: &[u8],
+) -> crate::support::http::Answer {
+    let mut raw = Raw::connect(server.address).await;
+    raw.write(format!(
+        "GET {} HTTP/1.1\r\nHost: x\r\n{UPGRADE}",
+        server.target(OPEN_WEBSOCKET)
+    ))
+    .await;
+    raw.write(b"Sec-WebSocket-Protocol: ").await;
+    raw.write(protocols).await;
+    raw.write(b"\r\n\r\n").await;
+    raw.answer().await
+}
+
+#[tokio::test]
+async fn the_first_subprotocol_is_taken_and_no_extension() {
+    let server = echo().await;
+    for (offered, taken) in [
+        ("chat", Some("chat")),
+        ("first, second", Some("first")),
+        (" first\t,second", Some("first")),
+        ("", None),
+        (",second", None),
+        ("a b, second", None),
+        ("{\"json\":1}", None),
+    ] {
+        let answer = offering(&server, offered.as_bytes()).await;
+        assert_eq!(answer.status, 101, "{offered}");
+        assert_eq!(answer.header("sec-websocket-protocol"), taken, "{offered}");
+    }
+    let deflate = format!(
+        "GET {} HTTP/1.1\r\nHost: x\r\n{UPGRADE}Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n",
+        server.target(OPEN_WEBSOCKET)
+    );
+    let mut raw = Raw::connect(server.address).await;
+    raw.write(deflate).await;
+    let answer = raw.answer().await;
+    assert_eq!(answer.status, 101);
+    assert_eq!(answer.header("sec-websocket-extensions"), None);
 }
 
 #[test]
@@ -207,6 +262,7 @@ async fn more_sessions_than_allowed() {
     let mut ws = server.websocket().await;
     assert_eq!(server.get(OPEN_POLLING).await.status, 503);
     assert_eq!(server.connect(OPEN_WEBSOCKET).await.err(), Some(503));
+    assert_eq!(server.engine.refused_count(), 2);
     assert_eq!(
         server.engine.sessions(),
         Counts {

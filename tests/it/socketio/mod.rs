@@ -1,9 +1,12 @@
 //! Socket.IO beyond the official suite: the observed-behaviour table, hostile packets, rooms, broadcast, and every way a socket can end.
 
+mod acks;
+mod attacks;
 mod broadcast;
 mod churn;
 mod connecting;
 mod ending;
+mod grammar;
 mod packets;
 mod recovery;
 

@@ -4,7 +4,7 @@ use super::*;
 
 /// What has to happen after some packets on a socket that has joined `/`.
 #[derive(Debug, Clone, Copy)]
-enum Then {
+pub(super) enum Then {
     Closed,
     /// Nothing comes back, and the socket works.
     Silence,
@@ -12,33 +12,44 @@ enum Then {
 }
 use Then::{Closed, Reply, Silence};
 
-async fn check<H: EngineHandler>(server: &Server<H>, mut ws: Ws, name: &str, then: Then) {
+pub(super) async fn check<H: EngineHandler>(
+    server: &Server<H>,
+    mut ws: Ws,
+    name: &str,
+    then: Then,
+) {
     ws.send(r#"42["message","still here"]"#).await;
     let alive = r#"42["message-back","still here"]"#;
     match then {
         Closed => {
-            let end = ws.next_packet().await;
+            let end = named(name, &mut ws).await;
             assert!(matches!(end, Next::Closed(_)), "{name}: {end:?}");
             assert!(server.closes(CloseReason::ParseError) > 0, "{name}");
         }
         Silence => assert_eq!(
-            ws.next_packet().await,
+            named(name, &mut ws).await,
             Next::Text(alive.to_owned()),
             "{name}"
         ),
         Reply(text) => {
             assert_eq!(
-                ws.next_packet().await,
+                named(name, &mut ws).await,
                 Next::Text(text.to_owned()),
                 "{name}"
             );
             assert_eq!(
-                ws.next_packet().await,
+                named(name, &mut ws).await,
                 Next::Text(alive.to_owned()),
                 "{name}"
             );
         }
     }
+}
+
+async fn named(name: &str, ws: &mut Ws) -> Next {
+    // Sooner than the websocket itself loses patience, so that the row is named.
+    let next = tokio::time::timeout(Duration::from_secs(15), ws.next_packet());
+    next.await.unwrap_or_else(|_| panic!("{name}: no answer"))
 }
 
 /// Packets on a socket that has joined `/`, and what has to happen.

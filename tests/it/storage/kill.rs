@@ -9,16 +9,16 @@ use super::process::{Server, command, spawn, verify};
 use super::rounds;
 
 /// Compacts at its start and whenever it looks.
-const EAGER: [&str; 4] = ["--compact-ratio", "0.001", "--compact-min-size", "0"];
+pub(super) const EAGER: [&str; 4] = ["--compact-ratio", "0.001", "--compact-min-size", "0"];
 
 /// A moment of the round, spread evenly over `span` by the golden ratio.
-fn moment(round: u64, span: Duration) -> Duration {
+pub(super) fn moment(round: u64, span: Duration) -> Duration {
     let spread = (round * 618_034) % 1_000_000;
     span * u32::try_from(spread).unwrap() / 1_000_000
 }
 
 /// Lets time pass, and looks whether the thing that is watched has ended.
-fn until(moment: Duration, mut ended: impl FnMut() -> bool) {
+pub(super) fn until(moment: Duration, mut ended: impl FnMut() -> bool) {
     let began = Instant::now();
     while began.elapsed() < moment && !ended() {
         std::thread::park_timeout(Duration::from_millis(5));
@@ -45,7 +45,7 @@ fn kill_9_under_load_and_compaction_loses_nothing() {
     assert!(known.count() >= rounds());
 }
 
-fn filled(directory: &Path, messages: u64) -> Known {
+pub(super) fn filled(directory: &Path, messages: u64) -> Known {
     let known = Known::default();
     let server = Server::start(directory, &[]);
     let load = Load::start(&server, &known, "filled");

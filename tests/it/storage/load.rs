@@ -124,17 +124,29 @@ impl Known {
         Ok(status)
     }
 
+    /// What is known by now, to be held against an older copy later.
+    pub(super) fn so_far(&self) -> Self {
+        let known = self.0.lock().unwrap().clone();
+        Self(Arc::new(Mutex::new(known)))
+    }
+
     pub(super) fn count(&self) -> u64 {
         self.0.lock().unwrap().len() as u64
     }
 
     /// Holds the whole history against what is known: each acknowledged message once and unchanged, and none that nobody sent.
     pub(super) fn check(&self, server: &Server) {
+        let lost = self.lost(server);
+        assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
+    }
+
+    /// What was acknowledged and is not there. What is there has to be as it was told.
+    pub(super) fn lost(&self, server: &Server) -> Vec<String> {
+        let mut lost = Vec::new();
         let asha = server.client("asha");
         let listed = asha.get("/api/chat/my-chats");
         let Some(chat) = listed["chats"][0]["_id"].as_str() else {
-            assert_eq!(self.count(), 0, "the chat is lost");
-            return;
+            return self.0.lock().unwrap().keys().cloned().collect();
         };
         let mut history = BTreeMap::new();
         let mut seqs = Vec::new();
@@ -153,11 +165,14 @@ impl Known {
         seqs.sort_unstable();
         assert_eq!(seqs, (1..=seqs.len() as u64).collect::<Vec<_>>(), "no gap");
         for (id, told) in self.0.lock().unwrap().iter() {
-            let stored = history.get(id);
-            let stored = stored.unwrap_or_else(|| panic!("{id} was acknowledged and is lost"));
+            let Some(stored) = history.get(id) else {
+                lost.push(id.clone());
+                continue;
+            };
             for field in ["_id", "seq", "content", "createdAt"] {
                 assert_eq!(stored[field], told[field], "{id}");
             }
         }
+        lost
     }
 }

@@ -4,8 +4,13 @@
 //! `JIVCHAT_ROUNDS` sets how often the random ones are repeated (5 when unset; 50 for a night).
 //! Tests that need root to mount a small file system are ignored unless asked for: `cargo test --test it storage -- --ignored`.
 
+mod backup;
+mod backup_online;
 mod commands;
 mod disk;
+mod disposal;
+mod export;
+mod import;
 mod kill;
 mod limits;
 mod load;

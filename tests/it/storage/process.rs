@@ -11,7 +11,7 @@ use jivchat::auth::{Secret, Strength, mint};
 use serde_json::Value;
 
 const SECRET: &str = "the-storage-tests-share-this-secret";
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running server; killed when it is dropped.
 pub(super) struct Server {
@@ -107,6 +107,11 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// How the process ended, if it did so by itself.
+    pub(super) fn status(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
     /// SIGTERM; answers how the process ended and after what time.
     pub(super) fn terminate(mut self) -> (ExitStatus, Duration) {
         let id = self.child.id().to_string();
@@ -124,6 +129,14 @@ impl Server {
 
     pub(super) fn client(&self, user: &str) -> Client {
         Client::new(self.address, user)
+    }
+
+    /// Somebody with the key of the admin API.
+    pub(super) fn host(&self, key: &str) -> Client {
+        Client {
+            address: self.address,
+            token: key.to_owned(),
+        }
     }
 }
 
@@ -169,13 +182,26 @@ impl Client {
             self.token,
             body.len()
         )?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        let cut = || std::io::Error::other("the answer was cut short");
-        let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(cut)?;
-        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
-        let body = serde_json::from_str(body).map_err(|_| cut())?;
-        Ok((status.ok_or_else(cut)?, body))
+        read_json(stream)
+    }
+
+    /// Sends a message that shows these bytes.
+    pub(super) fn upload(&self, chat: &str, bytes: &[u8]) -> std::io::Result<(u16, Value)> {
+        let head =
+            "--part\r\nContent-Disposition: form-data; name=\"media\"; filename=\"a\"\r\n\r\n";
+        let body = [head.as_bytes(), bytes, b"\r\n--part--\r\n"].concat();
+        let mut stream = TcpStream::connect(self.address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        write!(
+            stream,
+            "POST /api/chat/{chat}/send-media HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\
+             Authorization: Bearer {}\r\nContent-Type: multipart/form-data; boundary=part\r\n\
+             Content-Length: {}\r\n\r\n",
+            self.token,
+            body.len()
+        )?;
+        stream.write_all(&body)?;
+        read_json(stream)
     }
 
     pub(super) fn get(&self, path: &str) -> Value {
@@ -183,6 +209,17 @@ impl Client {
         assert_eq!(status, 200, "{path}: {body}");
         body["data"].clone()
     }
+}
+
+/// The status and the body of an answer.
+fn read_json(mut stream: TcpStream) -> std::io::Result<(u16, Value)> {
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let cut = || std::io::Error::other("the answer was cut short");
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(cut)?;
+    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
+    let body = serde_json::from_str(body).map_err(|_| cut())?;
+    Ok((status.ok_or_else(cut)?, body))
 }
 
 /// What `jivchat verify` says of a directory without a server; it must find nothing wrong.

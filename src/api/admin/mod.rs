@@ -1,0 +1,124 @@
+//! The admin API, for the host application alone: what it tells of users and pets, whom it bans or has erased, and what it wants
+//! to know. Only with an admin key.
+
+mod batch;
+mod key;
+mod machine;
+mod pets;
+mod users;
+
+use std::str::FromStr;
+
+use hyper::header::HeaderMap;
+use hyper::{Method, Request, Response};
+
+pub use self::key::AdminKey;
+pub use self::machine::{Connections, Gauge, TokenMint};
+use super::body::RequestBody;
+use super::response::Body;
+use super::{Api, Endpoint, Failure, request, token};
+use crate::access::Refusal;
+use crate::id::is_host_id;
+use crate::input::parse_id;
+
+/// Largest page of a list; more is clamped.
+const MAX_LISTED: u64 = 500;
+
+/// What can be addressed below `/api/admin`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Resource<'p> {
+    Users,
+    User(&'p str),
+    Ban(&'p str),
+    Pets,
+    Pet(&'p str),
+    Tokens,
+    Stats,
+    Compact,
+    Backup,
+}
+
+/// The part of the route table below `/api/admin`.
+pub(super) fn route<'p>(path: &[&'p str]) -> Option<(&'static str, Endpoint<'p>)> {
+    let (allow, resource) = match *path {
+        ["users"] => ("GET, HEAD, PUT", Resource::Users),
+        ["users", id] => ("GET, HEAD, PUT, DELETE", Resource::User(id)),
+        ["users", id, "ban"] => ("POST, DELETE", Resource::Ban(id)),
+        ["pets"] => ("GET, HEAD, PUT", Resource::Pets),
+        ["pets", id] => ("GET, HEAD, PUT, DELETE", Resource::Pet(id)),
+        ["tokens"] => ("POST", Resource::Tokens),
+        ["stats"] => ("GET, HEAD", Resource::Stats),
+        ["compact"] => ("POST", Resource::Compact),
+        ["backup"] => ("GET", Resource::Backup),
+        _ => return None,
+    };
+    Some((allow, Endpoint::Admin(resource)))
+}
+
+impl Api {
+    pub(super) async fn admin(
+        &self,
+        resource: Resource<'_>,
+        request: Request<RequestBody>,
+    ) -> Result<Response<Body>, Failure> {
+        self.check_admin(request.headers())?;
+        let method = request.method().clone();
+        match (resource, method) {
+            (Resource::Users, Method::PUT) => self.put_users(request).await,
+            (Resource::Users, _) => self.list_users(&request).await,
+            (Resource::User(id), Method::PUT) => self.put_user(id, request).await,
+            (Resource::User(id), Method::DELETE) => self.erase_user(id, &request).await,
+            (Resource::User(id), _) => {
+                let id = parse_id(id, "userId")?;
+                self.show_user(id, "User retrieved successfully").await
+            }
+            (Resource::Ban(id), method) => self.set_banned(id, method == Method::POST).await,
+            (Resource::Pets, Method::PUT) => self.put_pets(request).await,
+            (Resource::Pets, _) => self.list_pets(&request).await,
+            (Resource::Pet(id), Method::PUT) => self.put_pet(id, request).await,
+            (Resource::Pet(id), Method::DELETE) => self.remove_pet(id).await,
+            (Resource::Pet(id), _) => {
+                let id = parse_id(id, "petId")?;
+                self.show_pet(id, "Pet retrieved successfully").await
+            }
+            (Resource::Tokens, _) => self.create_token(request).await,
+            (Resource::Stats, _) => self.statistics().await,
+            (Resource::Compact, _) => self.compact().await,
+            (Resource::Backup, _) => self.send_backup(),
+        }
+    }
+
+    /// Without a key there is no admin API, and nothing says that there could be one.
+    fn check_admin(&self, headers: &HeaderMap) -> Result<(), Failure> {
+        let key = self.admin_key.as_ref().ok_or_else(Failure::not_found)?;
+        match token(headers) {
+            None => Err(Refusal::Missing.into()),
+            Some(given) if key.is(given) => Ok(()),
+            Some(_) => Err(Refusal::Invalid.into()),
+        }
+    }
+}
+
+/// Which part of a list, in the order of ids.
+struct Listing<I> {
+    prefix: String,
+    after: Option<I>,
+    limit: usize,
+}
+
+fn listing<I: FromStr>(request: &Request<RequestBody>) -> Result<Listing<I>, Failure> {
+    let prefix = request::query(request, "prefix").unwrap_or_default();
+    if !prefix.is_empty() && !is_host_id(&prefix) {
+        return Err(Failure::invalid_request(
+            "prefix must be the beginning of an id",
+        ));
+    }
+    let after = request::query(request, "after");
+    let after = after.map(|id| parse_id(&id, "after")).transpose()?;
+    let limit = request::number(request, "limit", 50)?.min(MAX_LISTED);
+    Ok(Listing {
+        prefix,
+        after,
+        limit: usize::try_from(limit).unwrap_or(usize::MAX),
+    })
+}

@@ -1,0 +1,120 @@
+//! What the host may know of the store and have done to it, in the words of the chat: the edges cannot name the store.
+
+use std::sync::Arc;
+
+use tokio::sync::OwnedMutexGuard;
+
+use super::{Error, Service};
+
+/// How much there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Statistics {
+    /// Users known.
+    pub users: u64,
+    /// Pets known.
+    pub pets: u64,
+    /// Chats.
+    pub chats: u64,
+    /// Messages, deleted ones included.
+    pub messages: u64,
+    /// Files that messages show.
+    pub files: u64,
+    /// Bytes of these files.
+    pub file_bytes: u64,
+    /// Bytes of the journal.
+    pub journal_bytes: u64,
+    /// Bytes of the journal that are compacted.
+    pub journal_base_bytes: u64,
+    /// Bytes of the index.
+    pub index_bytes: u64,
+    /// Users who are online.
+    pub online: u64,
+    /// Whether writes are taken at the moment.
+    pub storage: StorageState,
+}
+
+/// Whether the store works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StorageState {
+    /// It does.
+    Ok,
+    /// Writes are refused, or the last one was, until the disk has space or the index works again; reading goes on.
+    Refusing,
+    /// The process is about to end.
+    Failed,
+}
+
+/// What a compaction did, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Compaction {
+    /// Rows that are live.
+    pub rows: u64,
+    /// The journal before.
+    pub journal_before: u64,
+    /// The journal after.
+    pub journal_after: u64,
+    /// The index before.
+    pub index_before: u64,
+    /// The index after.
+    pub index_after: u64,
+}
+
+impl Service {
+    /// Counts everything. One caller at a time; the others wait.
+    pub async fn statistics(&self) -> Result<Statistics, Error> {
+        let _alone = self.counting.lock().await;
+        // First, so that it is told as it was when somebody asked.
+        let storage = match (self.store.is_healthy(), self.store.is_refusing()) {
+            (true, false) => StorageState::Ok,
+            (true, true) => StorageState::Refusing,
+            (false, _) => StorageState::Failed,
+        };
+        let store = self.store.clone();
+        let counts = tokio::task::spawn_blocking(move || store.counts()).await;
+        let counts = counts.map_err(|_| Error::Unavailable)??;
+        Ok(Statistics {
+            users: counts.users,
+            pets: counts.pets,
+            chats: counts.chats,
+            messages: counts.messages,
+            files: counts.files,
+            file_bytes: counts.file_bytes,
+            journal_bytes: counts.journal_base + counts.journal_segments,
+            journal_base_bytes: counts.journal_base,
+            index_bytes: counts.index,
+            online: self.presence.count() as u64,
+            storage,
+        })
+    }
+
+    /// Compacts the journal and the index while everybody goes on; `None` while that is under way already.
+    pub async fn compact(&self) -> Result<Option<Compaction>, Error> {
+        match Arc::clone(&self.compacting).try_lock_owned() {
+            Ok(alone) => self.compact_alone(alone).await.map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// The same; waits for one that is under way and compacts again, so that what is gone by now is gone from disk.
+    pub async fn compact_anew(&self) -> Result<Compaction, Error> {
+        let alone = Arc::clone(&self.compacting).lock_owned().await;
+        self.compact_alone(alone).await
+    }
+
+    async fn compact_alone(&self, alone: OwnedMutexGuard<()>) -> Result<Compaction, Error> {
+        let store = self.store.clone();
+        // Goes on when the caller has gone away.
+        let compacting = tokio::task::spawn_blocking(move || {
+            let _alone = alone;
+            store.compact(|_, _| ())
+        });
+        let compacted = compacting.await.map_err(|_| Error::Unavailable)??;
+        Ok(Compaction {
+            rows: compacted.rows,
+            journal_before: compacted.before.base + compacted.before.segments,
+            journal_after: compacted.after.base + compacted.after.segments,
+            index_before: compacted.index_before,
+            index_after: compacted.index_after,
+        })
+    }
+}

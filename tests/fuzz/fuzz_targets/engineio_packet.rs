@@ -1,0 +1,7 @@
+//! Fuzzes Engine.IO packets.
+#![no_main]
+
+#[expect(dead_code, reason = "each target uses one of the decoders")]
+mod decoders;
+
+libfuzzer_sys::fuzz_target!(|text: &str| decoders::engineio_packet(text));
