@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -12,7 +13,8 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::http::Http;
-use crate::report::{Report, Ticker, histogram, rate, record};
+use crate::pacer;
+use crate::report::{Bar, Report, Ticker, histogram, rate, record};
 use crate::socket::{NewMessage, Socket};
 use crate::target::Target;
 use crate::world::{self, User};
@@ -37,7 +39,7 @@ struct Pair {
     sender: User,
     chat: String,
     state: RefCell<State>,
-    wake: [Notify; 2],
+    wake: [Arc<Notify>; 2],
 }
 
 struct State {
@@ -71,24 +73,28 @@ pub(crate) async fn run(target: &Target, flags: &Flags) -> Result<Report> {
         ticker.tick(number as u64, flags.pairs as u64);
     }
     drop(ticker);
+    let _bar = Bar::of_seconds("chat", flags.seconds);
     let before = target.cost();
     let start = Instant::now();
-    let pace = match flags.rate {
-        0 => Pace::InFlight(flags.in_flight),
-        rate => Pace::Every(Duration::from_secs(1) * u32::try_from(flags.pairs)? / rate),
+    let ends = start + Duration::from_secs(flags.seconds);
+    // Between two messages, whichever pairs they are of.
+    let interval = (flags.rate > 0).then(|| Duration::from_secs(1) / flags.rate);
+    let pace = match interval {
+        None => Pace::InFlight(flags.in_flight),
+        Some(interval) => {
+            let seats = pairs.iter().map(|(pair, _)| Arc::clone(&pair.wake[0]));
+            pacer::start(seats.collect(), start, interval, ends)?;
+            Pace::Every(interval * u32::try_from(flags.pairs)?)
+        }
     };
     let run = Rc::new(Run {
-        ends: start + Duration::from_secs(flags.seconds),
+        ends,
         pace,
         latency: RefCell::new(histogram()?),
     });
     let mut tasks = JoinSet::new();
-    let count = u32::try_from(flags.pairs)?;
     for (number, (pair, sockets)) in (0..).zip(&mut pairs) {
-        let stagger = match pace {
-            Pace::InFlight(_) => Duration::ZERO,
-            Pace::Every(interval) => interval * number / count,
-        };
+        let stagger = interval.map_or(Duration::ZERO, |interval| interval * number);
         for (side, socket) in (0..).zip(sockets.drain(..)) {
             let seat = Seat {
                 side,
@@ -100,11 +106,23 @@ pub(crate) async fn run(target: &Target, flags: &Flags) -> Result<Report> {
             tasks.spawn_local(seat.play());
         }
     }
-    while let Some(task) = tasks.join_next().await {
-        task??;
-    }
+    finish(tasks, ends).await?;
     let took = start.elapsed();
     report(target, &mut http, &run, &pairs, took, before).await
+}
+
+/// Waits for all; what has not come long after the end is lost, and the report says so.
+pub(crate) async fn finish(mut tasks: JoinSet<Result<()>>, ends: Instant) -> Result<()> {
+    let all = async {
+        while let Some(task) = tasks.join_next().await {
+            task??;
+        }
+        anyhow::Ok(())
+    };
+    let patience = ends + Duration::from_secs(30);
+    tokio::time::timeout_at(patience.into(), all)
+        .await
+        .unwrap_or(Ok(()))
 }
 
 type Seated = (Rc<Pair>, Vec<Socket>);
@@ -129,7 +147,7 @@ async fn pair(target: &Target, http: &mut Http, number: usize) -> Result<Seated>
         sender,
         chat,
         state: RefCell::new(state),
-        wake: [Notify::new(), Notify::new()],
+        wake: [Arc::default(), Arc::default()],
     };
     Ok((Rc::new(pair), sockets))
 }
@@ -153,6 +171,10 @@ async fn report(
         for fault in &state.faults {
             report.fault(fault.clone());
         }
+        let sent = state.due.len() as u64;
+        report.check(state.done == sent, || {
+            format!("chat {}: {} of {sent} arrived", pair.chat, state.done)
+        });
         report.check(stored == state.done, || {
             format!("chat {}: {} sent, {stored} stored", pair.chat, state.done)
         });
@@ -185,15 +207,12 @@ impl Seat {
             if self.is_over() {
                 break Ok(());
             }
-            let next = match self.run.pace {
-                Pace::Every(_) if self.side == 0 => self.next,
-                _ => self.run.ends,
-            };
+            let ends = self.run.ends;
             let pair = Rc::clone(&self.pair);
             tokio::select! {
                 filled = self.socket.fill() => filled?,
                 () = pair.wake[self.side].notified() => {}
-                () = tokio::time::sleep_until(next.into()), if next > Instant::now() => {}
+                () = tokio::time::sleep_until(ends.into()), if ends > Instant::now() => {}
             }
         };
         self.pair.wake[1 - self.side].notify_one();

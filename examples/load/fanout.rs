@@ -9,9 +9,10 @@ use clap::Args;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use crate::chat::finish;
 use crate::connect::connect_all;
 use crate::http::Http;
-use crate::report::{Report, rate};
+use crate::report::{Bar, Report, rate};
 use crate::socket::{NewMessage, Socket};
 use crate::target::Target;
 use crate::world;
@@ -52,6 +53,7 @@ pub(crate) async fn run(target: &Target, flags: &Flags) -> Result<Report> {
     )
     .await?;
     let board = Rc::new(Board::default());
+    let _bar = Bar::of_seconds("fanout", flags.seconds);
     let before = target.cost();
     let start = Instant::now();
     let mut tasks = JoinSet::new();
@@ -70,12 +72,15 @@ pub(crate) async fn run(target: &Target, flags: &Flags) -> Result<Report> {
         tokio::select! {
             filled = sender.fill() => filled?,
             () = board.progress.notified() => {}
+            () = tokio::time::sleep_until(ends.into()) => {}
         }
     }
+    // One more, which tells every listener to look up.
     board.closed.set(true);
-    while let Some(task) = tasks.join_next().await {
-        task??;
-    }
+    sender.queue(&world::send_event(&chat, board.sent.get()));
+    board.sent.set(board.sent.get() + 1);
+    sender.flush().await?;
+    finish(tasks, ends).await?;
     let deliveries = board.deliveries.get();
     let mut report = Report::new("fanout");
     report.figure("deliveries_per_s", rate(deliveries, start.elapsed()));

@@ -7,7 +7,7 @@ use clap::Args;
 use tokio::task::JoinSet;
 
 use crate::connect::{connect_all, users};
-use crate::report::{Report, float};
+use crate::report::{Bar, Report, float};
 use crate::target::Target;
 
 #[derive(Args)]
@@ -29,9 +29,11 @@ pub(crate) async fn run(target: &Target, flags: &Flags) -> Result<Report> {
     for mut socket in sockets {
         tasks.spawn_local(async move { while socket.next().await.is_ok() {} });
     }
+    let bar = Bar::of_seconds("idle", flags.seconds);
     let connected = target.cost().context(unknown)?;
     tokio::time::sleep(Duration::from_secs(flags.seconds)).await;
     let idle = target.cost().context(unknown)?;
+    drop(bar);
     let mut report = Report::new("idle");
     report.check(tasks.len() == flags.sockets, || {
         format!("{} of {} are left", tasks.len(), flags.sockets)

@@ -16,6 +16,7 @@ mod deep;
 mod fanout;
 mod http;
 mod idle;
+mod pacer;
 mod report;
 mod rest;
 mod socket;
@@ -72,15 +73,21 @@ fn main() -> Result<()> {
 }
 
 async fn run(flags: &Flags) -> Result<Report> {
-    let target = Target::open(&flags.target).await?;
-    match &flags.scenario {
-        Scenario::Chat(flags) => chat::run(&target, flags).await,
-        Scenario::Rest(flags) => rest::run(&target, flags).await,
-        Scenario::Deep(flags) => deep::run(&target, flags).await,
-        Scenario::Fanout(flags) => fanout::run(&target, flags).await,
-        Scenario::Connect(flags) => connect::run(&target, flags).await,
-        Scenario::Storm(flags) => connect::storm(&target, flags).await,
-        Scenario::Idle(flags) => idle::run(&target, flags).await,
-        Scenario::Upload(flags) => upload::run(&target, flags).await,
+    let mut target = Target::open(&flags.target).await?;
+    let outcome = play(&target, &flags.scenario).await;
+    target.close().await;
+    outcome
+}
+
+async fn play(target: &Target, scenario: &Scenario) -> Result<Report> {
+    match scenario {
+        Scenario::Chat(flags) => chat::run(target, flags).await,
+        Scenario::Rest(flags) => rest::run(target, flags).await,
+        Scenario::Deep(flags) => deep::run(target, flags).await,
+        Scenario::Fanout(flags) => fanout::run(target, flags).await,
+        Scenario::Connect(flags) => connect::run(target, flags).await,
+        Scenario::Storm(flags) => connect::storm(target, flags).await,
+        Scenario::Idle(flags) => idle::run(target, flags).await,
+        Scenario::Upload(flags) => upload::run(target, flags).await,
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use hdrhistogram::Histogram;
 use serde_json::{Map, Value, json};
+use tokio::task::JoinHandle;
 
 use crate::target::{Cost, Target};
 
@@ -114,7 +115,7 @@ pub(crate) fn rate(count: u64, took: Duration) -> f64 {
     float(count) / took.as_secs_f64()
 }
 
-/// Says on a terminal how far it is, at most five times a second.
+/// Shows on a terminal how far it is, at most five times a second.
 pub(crate) struct Ticker {
     what: &'static str,
     next: Instant,
@@ -134,12 +135,42 @@ impl Ticker {
         let now = Instant::now();
         if self.shown && now >= self.next {
             self.next = now + Duration::from_millis(200);
-            let percent = done * 100 / total.max(1);
+            let percent = (done * 100 / total.max(1)).min(100);
+            let bar = "#".repeat(usize::try_from(percent / 4).unwrap_or_default());
             let _ = write!(
                 std::io::stderr(),
-                "\r{} {done} of {total} ({percent} %)\x1b[K",
+                "\r{:<10} [{bar:<25}] {percent:>3} %\x1b[K",
                 self.what
             );
+        }
+    }
+}
+
+/// A bar that fills while a measurement of known length runs.
+pub(crate) struct Bar(Option<JoinHandle<()>>);
+
+impl Bar {
+    pub(crate) fn of_seconds(what: &'static str, seconds: u64) -> Self {
+        let mut ticker = Ticker::new(what);
+        let total = seconds * 1000;
+        let filling = async move {
+            let start = Instant::now();
+            loop {
+                let done = u64::try_from(start.elapsed().as_millis()).unwrap_or(total);
+                ticker.tick(done.min(total), total);
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        };
+        // Nobody looks: then nothing runs beside the measurement.
+        let shown = std::io::stderr().is_terminal();
+        Self(shown.then(|| tokio::task::spawn_local(filling)))
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
+            task.abort();
         }
     }
 }

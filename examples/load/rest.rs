@@ -1,16 +1,20 @@
-//! A mix of requests over keep-alive connections: 40 % chat lists, 40 % history, 20 % sends.
+//! A mix of requests over keep-alive connections: 40 % chat lists, 40 % history, 20 % sends. Closed loop: the next request follows the
+//! answer. Open loop: so many a second, each measured from the moment it was due.
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use clap::Args;
 use hdrhistogram::Histogram;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::http::{Http, request};
-use crate::report::{Report, Ticker, histogram, rate, record};
+use crate::pacer;
+use crate::report::{Bar, Report, Ticker, histogram, rate, record};
 use crate::target::Target;
 use crate::world::{self, TEXT, User};
 
@@ -25,9 +29,21 @@ pub(crate) struct Flags {
     /// Messages in the chat that is read
     #[arg(long, default_value_t = 50)]
     messages: u64,
+    /// Requests a second of all connections together (open loop); 0 is the closed loop
+    #[arg(long, default_value_t = 0)]
+    rate: u32,
     /// How long
     #[arg(long, default_value_t = 10)]
     seconds: u64,
+}
+
+/// When requests are due.
+struct Pace {
+    start: Instant,
+    ends: Instant,
+    /// `None` is the closed loop.
+    interval: Option<Duration>,
+    turn: Arc<Notify>,
 }
 
 /// What one user does again and again, and what came of it.
@@ -51,12 +67,25 @@ pub(crate) async fn run(target: &Target, flags: &Flags) -> Result<Report> {
     }
     drop(ticker);
     let latency = Rc::new([histogram()?, histogram()?, histogram()?].map(RefCell::new));
+    let _bar = Bar::of_seconds("rest", flags.seconds);
     let before = target.cost();
     let start = Instant::now();
     let ends = start + Duration::from_secs(flags.seconds);
+    let turns: Vec<Arc<Notify>> = seats.iter().map(|_| Arc::default()).collect();
+    let between = (flags.rate > 0).then(|| Duration::from_secs(1) / flags.rate);
+    if let Some(between) = between {
+        pacer::start(turns.clone(), start, between, ends)?;
+    }
+    let connections = u32::try_from(flags.connections)?;
     let mut tasks = JoinSet::new();
-    for seat in seats {
-        tasks.spawn_local(play(target.address, seat, ends, Rc::clone(&latency)));
+    for (number, (seat, turn)) in (0..).zip(seats.into_iter().zip(turns)) {
+        let pace = Pace {
+            start: start + between.map_or(Duration::ZERO, |between| between * number),
+            ends,
+            interval: between.map(|between| between * connections),
+            turn,
+        };
+        tasks.spawn_local(play(target.address, seat, pace, Rc::clone(&latency)));
     }
     let mut seats = Vec::new();
     while let Some(task) = tasks.join_next().await {
@@ -118,13 +147,24 @@ async fn seat(target: &Target, http: &mut Http, flags: &Flags, number: usize) ->
 async fn play(
     address: std::net::SocketAddr,
     mut seat: Seat,
-    ends: Instant,
+    pace: Pace,
     latency: Rc<[RefCell<Histogram<u64>>; 3]>,
 ) -> Result<Seat> {
     let mut http = Http::connect(address).await?;
+    let mut due = pace.start;
     for kind in MIX.into_iter().cycle() {
-        let asked = Instant::now();
-        if asked >= ends {
+        let asked = match pace.interval {
+            None => Instant::now(),
+            Some(interval) => {
+                while due > Instant::now() && due < pace.ends {
+                    pace.turn.notified().await;
+                }
+                let this = due;
+                due += interval;
+                this
+            }
+        };
+        if asked >= pace.ends {
             break;
         }
         http.send(&seat.requests[kind]).await?;

@@ -1,5 +1,6 @@
 //! The server under load: started here or already running; what it has cost so far. It knows nothing of chats.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -30,6 +31,9 @@ pub(crate) struct Flags {
     /// The binary to start
     #[arg(long, default_value = "target/release/jivchat")]
     binary: PathBuf,
+    /// Another server to start instead: a command line that takes `--data-dir` and `--jwt-secret` and says `listening on http://…`
+    #[arg(long, conflicts_with_all = ["url", "binary", "more"])]
+    command: Option<String>,
     /// Where the started server keeps its data; without it a temporary directory
     #[arg(long)]
     data_dir: Option<PathBuf>,
@@ -41,6 +45,44 @@ pub(crate) struct Flags {
     pin: bool,
 }
 
+/// Everything that a measurement would run into, and no words about each message.
+const UNLIMITED: [&str; 14] = [
+    "serve",
+    "--port",
+    "0",
+    "--no-rate-limit",
+    "--log",
+    "warn,jivchat::server=info",
+    "--max-connections",
+    "30000",
+    "--max-connections-per-address",
+    "30000",
+    "--max-unauthenticated",
+    "30000",
+    "--max-sessions-per-address",
+    "30000",
+];
+
+impl Flags {
+    fn command_line(&self) -> Result<Command> {
+        let mut words: Vec<OsString> = Vec::new();
+        if let Some(line) = &self.command {
+            words.extend(line.split_whitespace().map(OsString::from));
+        } else {
+            words.push(OsString::from(&self.binary));
+            words.extend(UNLIMITED.map(OsString::from));
+            words.extend(self.more.iter().map(OsString::from));
+        }
+        if self.pin {
+            words.splice(0..0, ["taskset", "-c", "0"].map(OsString::from));
+        }
+        let (program, rest) = words.split_first().context("--command is empty")?;
+        let mut command = Command::new(program);
+        command.args(rest);
+        Ok(command)
+    }
+}
+
 /// A server that can be loaded.
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
@@ -48,7 +90,7 @@ pub(crate) struct Target {
     pid: Option<u32>,
     pub(crate) data_dir: Option<PathBuf>,
     // Both end with the target: the process, then its directory.
-    _child: Option<Child>,
+    child: Option<Child>,
     _temporary: Option<TempDir>,
 }
 
@@ -76,7 +118,7 @@ impl Target {
                 secret: flags.jwt_secret.clone().unwrap_or_default(),
                 pid: flags.pid,
                 data_dir: flags.data_dir.clone(),
-                _child: None,
+                child: None,
                 _temporary: None,
             }),
             None => Self::start(flags).await,
@@ -90,42 +132,15 @@ impl Target {
             (None, Some(dir)) => dir.path().to_owned(),
             (None, None) => bail!("no data directory"),
         };
-        let mut command = if flags.pin {
-            let mut command = Command::new("taskset");
-            command.args(["-c", "0"]).arg(&flags.binary);
-            command
-        } else {
-            Command::new(&flags.binary)
-        };
+        let mut command = flags.command_line()?;
         command
-            .args([
-                "serve",
-                "--port",
-                "0",
-                "--no-rate-limit",
-                "--log",
-                "warn,jivchat::server=info",
-            ])
-            .args([
-                "--max-connections",
-                "30000",
-                "--max-connections-per-address",
-                "30000",
-            ])
-            .args([
-                "--max-unauthenticated",
-                "30000",
-                "--max-sessions-per-address",
-                "30000",
-            ])
             .args(["--jwt-secret", SECRET, "--data-dir"])
             .arg(&data_dir)
-            .args(&flags.more)
             .stderr(Stdio::piped())
             .kill_on_drop(true);
         let mut child = command
             .spawn()
-            .with_context(|| format!("cannot start {}", flags.binary.display()))?;
+            .with_context(|| format!("cannot start {command:?}"))?;
         let errors = child.stderr.take().context("no standard error")?;
         let mut lines = BufReader::new(errors).lines();
         let mut said = String::new();
@@ -149,9 +164,16 @@ impl Target {
             // taskset replaces itself by the server, so the child is the server.
             pid: child.id(),
             data_dir: Some(data_dir),
-            _child: Some(child),
+            child: Some(child),
             _temporary: temporary,
         })
+    }
+
+    /// Ends a server that was started here, before its directory goes.
+    pub(crate) async fn close(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill().await;
+        }
     }
 
     /// What the server has used so far; `None` when its process is unknown.
