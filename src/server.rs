@@ -25,7 +25,8 @@ use self::dispatch::{Dispatch, MAX_HEADER_BYTES};
 use self::tasks::Background;
 use crate::access::Access;
 use crate::api::{Api, Connections as Connected, Gauge, TokenMint, Uploads};
-use crate::auth::{KeyError, KeySet, SecretError};
+use crate::audit::Audit;
+use crate::auth::{KeyError, KeySet, Secret, SecretError};
 use crate::backend::{Backend, TrustError};
 use crate::backup::Online;
 use crate::chat::{self, Service};
@@ -34,11 +35,12 @@ use crate::cors::Cors;
 use crate::disposal::Disposal;
 use crate::engineio::Engine;
 use crate::exchange;
+use crate::figures::Figures;
 use crate::media::{Media, Owner, OwnerError};
 use crate::realtime::{Delivery, Realtime};
 use crate::socketio::{Io, SocketIo};
 use crate::store::{self, Store, WriterThread};
-use crate::web::Demo;
+use crate::web::{Demo, Pages};
 
 /// A client has this long to send its request's head.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -175,10 +177,12 @@ impl Server {
         let verifier = settings::verifier(config, secrets, key_set.clone())?;
         let (store, writer) = open_store(config).await?;
         let (chat, events) = Service::new(store.clone(), settings::rules(config));
+        let audit = open_audit(config)?;
         let (media, owner) = open_media(config, store.is_new().await?)?;
         let disposal = Disposal::new(chat.clone(), Arc::clone(&media));
         let namespace = settings::namespace(config);
-        let delivery = Delivery::new(chat.clone(), &namespace);
+        let figures = Arc::new(Figures::default());
+        let delivery = Delivery::new(chat.clone(), &namespace, Arc::clone(&figures));
         let backup = Online::new(store.clone(), Media::clone(&media));
         let mut background = Background::start(
             store,
@@ -192,13 +196,14 @@ impl Server {
         }
         // Before anybody is let in, and after somebody listens to what comes of it.
         disposal.finish().await.map_err(Error::Disposal)?;
-        let demo = match secret {
-            Some(secret) => Some(Demo::load(&chat, &secret).await.map_err(Error::Demo)?),
-            None => None,
+        let pages = Pages {
+            chat: settings::has_chat_page(config),
+            admin: admin_key.is_some(),
+            demo: load_demo(&chat, secret).await?,
         };
         let backend = Backend::new(settings::backend(config), chat.clone())?.map(Arc::new);
         let access = Arc::new(Access::new(verifier, chat.clone(), backend.clone()));
-        let realtime = Realtime::new(chat.clone(), Arc::clone(&access));
+        let realtime = Realtime::new(chat.clone(), Arc::clone(&access), Arc::clone(&figures));
         let sockets = SocketIo::new(
             settings::socketio_config(config),
             Io::of(&[namespace]),
@@ -220,6 +225,8 @@ impl Server {
                 secret: signing,
                 max_ttl: config.admin.max_token_ttl,
             },
+            figures,
+            audit,
             connections: gauge(&engine, &connections),
             started: Instant::now(),
             uploads: Uploads::new(
@@ -237,7 +244,7 @@ impl Server {
             connections,
             engine,
             cors: Cors::new(&network.cors_origin),
-            demo,
+            pages,
             chat,
             stopping: CancellationToken::new(),
             killed: CancellationToken::new(),
@@ -276,7 +283,7 @@ impl Server {
 
     /// The demo, if it was asked for.
     pub fn demo(&self) -> Option<&Demo> {
-        self.dispatch.demo.as_ref()
+        self.dispatch.pages.demo.as_ref()
     }
 
     /// Serves until `shutdown` resolves, then drains and syncs; or until the store fails.
@@ -402,6 +409,24 @@ async fn open_store(config: &Serve) -> Result<(Store, WriterThread), Error> {
     let (store, writer) = opening.await.map_err(|_| store::Error::Panicked)??;
     warn_of_half_an_import(&store).await?;
     Ok((store, writer))
+}
+
+async fn load_demo(chat: &Service, secret: Option<Secret>) -> Result<Option<Demo>, Error> {
+    match secret {
+        Some(secret) => Ok(Some(Demo::load(chat, &secret).await.map_err(Error::Demo)?)),
+        None => Ok(None),
+    }
+}
+
+/// Opened even without an admin key: a directory that cannot hold it is found at the start, not when somebody looks away.
+fn open_audit(config: &Serve) -> Result<Arc<Audit>, Error> {
+    let data_dir = &config.storage.data_dir;
+    let limit = config.admin.audit_size << 20;
+    let opened = Audit::open(data_dir, limit).map_err(|source| Error::DataDir {
+        path: data_dir.join("audit").display().to_string(),
+        source,
+    })?;
+    Ok(Arc::new(opened))
 }
 
 /// Takes the address and does not listen yet: whoever connects while the store is opening is refused, not kept waiting.

@@ -77,7 +77,7 @@ impl Service {
         new: NewMessage,
         sent_at: Option<Timestamp>,
     ) -> Result<Sent, Error> {
-        let events = self.events.clone();
+        let (events, arrived) = (self.events.clone(), Instant::now());
         // What was said elsewhere long ago is not refused for its size.
         let quota = sent_at.map_or(self.options.media_quota, |_| 0);
         self.store
@@ -103,6 +103,7 @@ impl Service {
                     message: sent,
                     participants,
                     unread,
+                    arrived,
                     by: caller,
                 };
                 match sent_at {

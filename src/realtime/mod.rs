@@ -19,6 +19,7 @@ use self::typing::Typing;
 use crate::access::{Access, Identity};
 use crate::auth::bearer;
 use crate::chat::{Caller, Service};
+use crate::figures::Figures;
 use crate::id::{ChatId, UserId};
 use crate::socketio::{ConnectError, DisconnectReason, Event, Handler, Handshake, Socket};
 
@@ -30,6 +31,7 @@ pub const NAMESPACE: &str = "/";
 pub struct Realtime {
     chat: Service,
     access: Arc<Access>,
+    figures: Arc<Figures>,
 }
 
 /// What is kept for a connected socket: it exists only once its user is known.
@@ -60,9 +62,13 @@ struct Sender {
 }
 
 impl Realtime {
-    /// Events go to `chat`; `access` decides who connects.
-    pub fn new(chat: Service, access: Arc<Access>) -> Self {
-        Self { chat, access }
+    /// Events go to `chat`; `access` decides who connects; `figures` counts refusals.
+    pub fn new(chat: Service, access: Arc<Access>, figures: Arc<Figures>) -> Self {
+        Self {
+            chat,
+            access,
+            figures,
+        }
     }
 
     async fn identify(
@@ -81,6 +87,7 @@ impl Realtime {
         };
         self.access.identify(token).await.map_err(|refusal| {
             tracing::info!(code = refusal.code(), "socket refused");
+            self.figures.refused(refusal.code());
             self::refusal(refusal.code())
         })
     }
@@ -142,7 +149,10 @@ impl Handler for Realtime {
     }
 
     async fn on_event(&self, socket: &Socket, state: &Connected, event: Event) {
-        events::handle(&self.chat, socket, state, &event).await;
+        if let Err(error) = events::handle(&self.chat, socket, state, &event).await {
+            events::refuse(socket, &event, &error);
+            self.figures.refused(error.code());
+        }
     }
 
     async fn on_disconnect(&self, socket: &Socket, state: Connected, reason: DisconnectReason) {
