@@ -21,6 +21,7 @@ mod http;
 mod keys;
 mod limits;
 mod media;
+mod oversight;
 mod paging;
 mod pictures;
 mod realtime;
