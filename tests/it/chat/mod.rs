@@ -9,6 +9,7 @@ mod sockets;
 
 mod admin;
 mod backend;
+mod cases;
 mod commands;
 mod connecting;
 mod defects;
@@ -21,6 +22,7 @@ mod keys;
 mod limits;
 mod media;
 mod paging;
+mod parity;
 mod pictures;
 mod realtime;
 mod recovery;
