@@ -15,12 +15,14 @@ use serde_json::value::{RawValue, to_raw_value};
 use tokio::time::Instant;
 
 pub use self::delivery::Delivery;
-use self::typing::Typing;
+use self::typing::{Typing, Typists};
 use crate::access::{Access, Identity};
 use crate::auth::bearer;
 use crate::chat::{Caller, Service};
 use crate::id::{ChatId, UserId};
-use crate::socketio::{ConnectError, DisconnectReason, Event, Handler, Handshake, Socket};
+use crate::socketio::{
+    CloseReason, ConnectError, DisconnectReason, Event, Handler, Handshake, Socket,
+};
 
 /// The one namespace.
 pub const NAMESPACE: &str = "/";
@@ -30,6 +32,7 @@ pub const NAMESPACE: &str = "/";
 pub struct Realtime {
     chat: Service,
     access: Arc<Access>,
+    typists: Arc<Typists>,
 }
 
 /// What is kept for a connected socket: it exists only once its user is known.
@@ -62,7 +65,11 @@ struct Sender {
 impl Realtime {
     /// Events go to `chat`; `access` decides who connects.
     pub fn new(chat: Service, access: Arc<Access>) -> Self {
-        Self { chat, access }
+        Self {
+            chat,
+            access,
+            typists: Arc::default(),
+        }
     }
 
     async fn identify(
@@ -115,7 +122,7 @@ impl Handler for Realtime {
         Ok(Connected {
             caller,
             name,
-            typing: Typing::default(),
+            typing: Typing::new(&self.typists),
         })
     }
 
@@ -151,7 +158,20 @@ impl Handler for Realtime {
             socket = %socket.id(), user = %user, name = ?state.name, reason = reason.as_str(), "socket disconnected"
         );
         state.typing.stop_all(&self.chat, user);
-        self.chat.socket_disconnected(user).await;
+        // Who is no longer welcome is not expected back.
+        if is_loss(reason) && self.chat.check_welcome(user).await.is_ok() {
+            self.chat.socket_lost(user).await;
+        } else {
+            self.chat.socket_disconnected(user).await;
+        }
+    }
+}
+
+/// Whether the client has gone without having said so, and is likely to come back.
+fn is_loss(reason: DisconnectReason) -> bool {
+    match reason {
+        DisconnectReason::ClientDisconnected | DisconnectReason::ServerDisconnected => false,
+        DisconnectReason::SessionClosed(reason) => reason != CloseReason::ClientClosed,
     }
 }
 
