@@ -21,6 +21,7 @@ mod http;
 mod keys;
 mod limits;
 mod media;
+mod model;
 mod paging;
 mod parity;
 mod pictures;
@@ -30,6 +31,7 @@ mod refusals;
 mod routes;
 mod scenarios;
 mod sending;
+mod survival;
 
 use std::time::Duration;
 
