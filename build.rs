@@ -32,7 +32,7 @@ fn write(value: &Yaml, json: &mut String) -> Result<(), String> {
         Yaml::Null => json.push_str("null"),
         Yaml::Boolean(value) => json.push_str(if *value { "true" } else { "false" }),
         Yaml::Integer(value) => json.push_str(&value.to_string()),
-        Yaml::String(text) => write_text(text, json),
+        Yaml::String(text) => write_text(text, json)?,
         Yaml::Array(items) => {
             json.push('[');
             for (index, item) in items.iter().enumerate() {
@@ -52,7 +52,7 @@ fn write(value: &Yaml, json: &mut String) -> Result<(), String> {
                 if index > 0 {
                     json.push(',');
                 }
-                write_text(name, json);
+                write_text(name, json)?;
                 json.push(':');
                 write(field, json)?;
             }
@@ -65,18 +65,20 @@ fn write(value: &Yaml, json: &mut String) -> Result<(), String> {
     Ok(())
 }
 
-fn write_text(text: &str, json: &mut String) {
+fn write_text(text: &str, json: &mut String) -> Result<(), String> {
     json.push('"');
     for character in text.chars() {
         match character {
             '"' => json.push_str("\\\""),
             '\\' => json.push_str("\\\\"),
             '\n' => json.push_str("\\n"),
+            '\t' => json.push_str("\\t"),
             control if control < ' ' => {
-                json.push_str(&format!("\\u{:04x}", u32::from(control)));
+                return Err(format!("{control:?} has no place in {text:?}"));
             }
             other => json.push(other),
         }
     }
     json.push('"');
+    Ok(())
 }

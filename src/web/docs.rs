@@ -9,7 +9,7 @@ use hyper::{Method, Request, Response};
 use super::ASSETS;
 use crate::api::{Body, Failure, failed, full};
 
-/// What REST does, as OpenAPI 3.1.
+/// What REST does, as `OpenAPI` 3.1.
 pub const OPENAPI: &str = include_str!(concat!(env!("OUT_DIR"), "/openapi.json"));
 /// What goes over Socket.IO, as `AsyncAPI` 3.
 pub const ASYNCAPI: &str = include_str!(concat!(env!("OUT_DIR"), "/asyncapi.json"));
