@@ -179,7 +179,7 @@ impl Server {
         let (store, writer) = open_store(config).await?;
         let guard = Arc::new(Guard::new(settings::guard(config)));
         let (chat, events) = Service::new(store.clone(), settings::rules(config));
-        let chat = chat.watched_by(Arc::clone(&guard), settings::floods(config));
+        let chat = chat.watched_by(Arc::clone(&guard), settings::bounds(config));
         let (media, owner) = open_media(config, store.is_new().await?)?;
         let disposal = Disposal::new(chat.clone(), Arc::clone(&media));
         let namespace = settings::namespace(config);

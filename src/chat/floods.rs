@@ -21,13 +21,15 @@ const LOOKED_AT: usize = 512;
 
 /// What is too much; 0 is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Floods {
+pub struct Bounds {
     /// New chats an hour.
     pub chats_per_hour: u32,
     /// New chats an hour of who has had a chat for a week.
     pub chats_per_hour_established: u32,
     /// Chats to which the same content may go within an hour, of those that its sender opened.
     pub duplicate_chats: u32,
+    /// People whom one user may block.
+    pub blocked_users: u32,
 }
 
 /// What it has seen.
@@ -36,25 +38,27 @@ pub(super) struct Watch {
     newcomers: Limiter<UserId>,
     established: Limiter<UserId>,
     repeats: Repeats<UserId>,
+    pub(super) blocked_users: usize,
     guard: Option<Arc<Guard>>,
 }
 
 impl Default for Watch {
     fn default() -> Self {
-        Self::of(None, Floods::default())
+        Self::of(None, Bounds::default())
     }
 }
 
 impl Watch {
-    pub(super) fn new(guard: Arc<Guard>, floods: Floods) -> Self {
-        Self::of(Some(guard), floods)
+    pub(super) fn new(guard: Arc<Guard>, bounds: Bounds) -> Self {
+        Self::of(Some(guard), bounds)
     }
 
-    fn of(guard: Option<Arc<Guard>>, floods: Floods) -> Self {
+    fn of(guard: Option<Arc<Guard>>, bounds: Bounds) -> Self {
         Self {
-            newcomers: Limiter::hourly(floods.chats_per_hour),
-            established: Limiter::hourly(floods.chats_per_hour_established),
-            repeats: Repeats::new(floods.duplicate_chats, WINDOW),
+            newcomers: Limiter::hourly(bounds.chats_per_hour),
+            established: Limiter::hourly(bounds.chats_per_hour_established),
+            repeats: Repeats::new(bounds.duplicate_chats, WINDOW),
+            blocked_users: bounds.blocked_users as usize,
             guard,
         }
     }

@@ -11,6 +11,7 @@ use crate::model::Timestamp;
 use crate::socketio::{CloseReason, Namespace, Outgoing, SocketId};
 use crate::view::{
     self, BlockedView, DeletedView, ManyDeletedView, PresenceView, ReceiptView, Time, TypingView,
+    UserBlockedView,
 };
 
 /// Turns events into emits.
@@ -130,6 +131,26 @@ impl Delivery {
                 audience,
             } => {
                 self.presence(&user, last_seen, &audience);
+            }
+            Event::PresenceHidden { user, audience } => {
+                let view = PresenceView {
+                    user_id: &user,
+                    is_online: false,
+                    last_seen: None,
+                };
+                self.to_users("userStatus", &view, &audience);
+            }
+            Event::UserBlocked {
+                user,
+                is_blocked,
+                by,
+            } => {
+                let view = UserBlockedView {
+                    user_id: &user,
+                    is_blocked,
+                };
+                let own = std::slice::from_ref(&by.user);
+                self.to_participants("userBlocked", &view, own, &by);
             }
             Event::Typing {
                 chat,

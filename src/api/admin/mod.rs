@@ -5,6 +5,7 @@ mod batch;
 mod key;
 mod machine;
 mod pets;
+mod reports;
 mod suspects;
 mod users;
 
@@ -35,6 +36,8 @@ pub(super) enum Resource<'p> {
     Tokens,
     Stats,
     Suspects,
+    Reports,
+    Report(&'p str),
     Compact,
     Backup,
 }
@@ -49,6 +52,8 @@ pub(super) fn route<'p>(path: &[&'p str]) -> Option<(&'static str, Endpoint<'p>)
         ["pets", id] => ("GET, HEAD, PUT, DELETE", Resource::Pet(id)),
         ["tokens"] => ("POST", Resource::Tokens),
         ["stats"] => ("GET, HEAD", Resource::Stats),
+        ["reports"] => ("GET, HEAD", Resource::Reports),
+        ["reports", id] => ("GET, HEAD, PUT", Resource::Report(id)),
         ["suspects"] => ("GET, HEAD", Resource::Suspects),
         ["compact"] => ("POST", Resource::Compact),
         ["backup"] => ("GET", Resource::Backup),
@@ -85,6 +90,9 @@ impl Api {
             }
             (Resource::Tokens, _) => self.create_token(request).await,
             (Resource::Stats, _) => self.statistics().await,
+            (Resource::Reports, _) => self.list_reports(&request).await,
+            (Resource::Report(id), Method::PUT) => self.judge_report(id, request).await,
+            (Resource::Report(id), _) => self.show_report(id).await,
             (Resource::Suspects, _) => self.suspects(),
             (Resource::Compact, _) => self.compact().await,
             (Resource::Backup, _) => self.send_backup(),

@@ -22,6 +22,7 @@ mod keys;
 mod limits;
 mod media;
 mod paging;
+mod people;
 mod pictures;
 mod realtime;
 mod recovery;
