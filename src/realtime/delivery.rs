@@ -37,6 +37,7 @@ impl Delivery {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "it is a table")]
     fn deliver(&self, event: Event) {
         match event {
             Event::MessageSent {

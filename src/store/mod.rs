@@ -36,6 +36,8 @@ mod replica;
 mod reports;
 mod schema;
 mod social_check;
+#[cfg(test)]
+mod social_tests;
 mod tables;
 #[cfg(test)]
 mod tests;

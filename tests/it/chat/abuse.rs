@@ -2,11 +2,13 @@
 //! what a bucket gains during a test is less than one.
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::media::PNG;
 use super::rest::{Answer, Rest, text};
 use super::server::{SECRET, TestServer, token_with};
 use super::sockets::Client;
+use super::within;
 
 const KEY: &str = "an-admin-key-for-the-tests-alone";
 
@@ -436,4 +438,53 @@ async fn a_token_that_is_good_for_nothing_is_no_lock_on_the_admin() {
     waits(&stats(&signed).await);
     let told = stats(KEY).await.ok(200);
     assert_eq!(told["refusals"]["authentication"], 2);
+}
+
+/// Sends the head and the beginning of an upload of which no more comes; answers what the server says in the end.
+async fn trickle(server: &TestServer, who: &Rest, chat: &str) -> Answer {
+    let upload = who
+        .ask("POST", &format!("/api/chat/{chat}/send-media"))
+        .form(&[("media", Some("a.png"), PNG)])
+        .bytes();
+    let mut stream = tokio::net::TcpStream::connect(server.address())
+        .await
+        .unwrap();
+    let (mut reader, mut writer) = stream.split();
+    let slowly = async {
+        // A byte now and then: it never stands still, and would take for ever.
+        for byte in &upload[..upload.len() - 1] {
+            let is_gone = writer.write_all(&[*byte]).await.is_err();
+            if is_gone {
+                return;
+            }
+            if byte.is_ascii_whitespace() {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        }
+        std::future::pending().await
+    };
+    let mut bytes = Vec::new();
+    let answered = async {
+        tokio::select! {
+            () = slowly => {}
+            read = reader.read_to_end(&mut bytes) => drop(read),
+        }
+    };
+    within("the end of a slow upload", answered).await;
+    Answer::parse(&bytes).expect("an answer")
+}
+
+#[tokio::test]
+async fn an_upload_that_takes_too_long_is_dropped_and_leaves_nothing() {
+    let (server, asha, _, chat) = two(&["--upload-timeout=1"]).await;
+    let dropped = trickle(&server, &asha, &chat).await;
+    dropped.refused(400, "invalid_request");
+    let files = server.media_files();
+    assert!(
+        files.iter().all(|name| !name.ends_with(".png")),
+        "{files:?}"
+    );
+    assert!(asha.messages(&chat).await.is_empty());
+    asha.uploads(&chat, "b.png", PNG).await.ok(201);
+    server.stop().await;
 }
