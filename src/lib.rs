@@ -19,7 +19,7 @@
 //!          │            │
 //!          └──▶ chat ◀──┘                                    the rules, each written once; what happened leaves as events
 //!                 │
-//!        limits ◀─┤                                           how often one user may do a thing
+//!         guard ◀─┤ ─▶ limits                                  how often a user and an address may do a thing; the edges ask it too
 //!               store ─▶ journal                             typed tables ─▶ the log that is the truth (sled is its index)
 //!               ▲ │         ▲
 //!               │ └──▶ archive ─▶ media                      its form on disk, which an older schema is kept in too ─▶ its files
@@ -68,6 +68,7 @@ pub mod id;
 pub mod model;
 
 pub mod chat;
+pub mod guard;
 pub mod limits;
 
 pub mod journal;

@@ -4,6 +4,7 @@ mod connections;
 mod counts;
 mod dispatch;
 mod malformed;
+mod proxy;
 mod settings;
 mod tasks;
 
@@ -25,6 +26,7 @@ use self::connections::{Connections, Counted};
 pub use self::counts::{ConnectionCounts, Counts};
 use self::dispatch::{Dispatch, MAX_HEADER_BYTES};
 use self::malformed::{Turn, Wire};
+use self::proxy::Proxies;
 use self::tasks::Background;
 use crate::access::Access;
 use crate::api::{Api, Connections as Connected, Gauge, TokenMint, Uploads};
@@ -37,6 +39,7 @@ use crate::cors::Cors;
 use crate::disposal::Disposal;
 use crate::engineio::Engine;
 use crate::exchange;
+use crate::guard::Guard;
 use crate::media::{Media, Owner, OwnerError};
 use crate::realtime::{Delivery, Realtime};
 use crate::socketio::{Io, SocketIo};
@@ -177,7 +180,9 @@ impl Server {
         let key_set = settings::key_set(config)?;
         let verifier = settings::verifier(config, secrets, key_set.clone())?;
         let (store, writer) = open_store(config).await?;
+        let guard = Arc::new(Guard::new(settings::guard(config)));
         let (chat, events) = Service::new(store.clone(), settings::rules(config));
+        let chat = chat.watched_by(Arc::clone(&guard), settings::floods(config));
         let (media, owner) = open_media(config, store.is_new().await?)?;
         let disposal = Disposal::new(chat.clone(), Arc::clone(&media));
         let namespace = settings::namespace(config);
@@ -200,8 +205,9 @@ impl Server {
             None => None,
         };
         let backend = Backend::new(settings::backend(config), chat.clone())?.map(Arc::new);
-        let access = Arc::new(Access::new(verifier, chat.clone(), backend.clone()));
-        let realtime = Realtime::new(chat.clone(), Arc::clone(&access));
+        let access = Access::new(verifier, chat.clone(), backend.clone(), Arc::clone(&guard));
+        let access = Arc::new(access);
+        let realtime = Realtime::new(chat.clone(), Arc::clone(&access), Arc::clone(&guard));
         let sockets = SocketIo::new(
             settings::socketio_config(config),
             Io::of(&[namespace]),
@@ -229,7 +235,8 @@ impl Server {
                 config.storage.max_uploads,
                 config.storage.max_uploads_per_user,
             ),
-            upload_idle: Duration::from_secs(config.storage.upload_idle_timeout),
+            upload_pace: settings::upload_pace(config),
+            guard,
         };
         let (listener, address) = listen(socket).map_err(|source| Error::Listen {
             address: asked,
@@ -238,6 +245,7 @@ impl Server {
         let dispatch = Dispatch {
             api,
             connections,
+            proxies: Proxies::new(&network.trusted_proxy),
             engine,
             cors: Cors::new(&network.cors_origin),
             demo,
@@ -318,7 +326,8 @@ impl Server {
 
 fn connections(network: &Network) -> Connections {
     let (total, per_address) = (network.max_connections, network.max_connections_per_address);
-    Connections::new(total, per_address, WRITE_TIMEOUT)
+    let proxies = Proxies::new(&network.trusted_proxy);
+    Connections::new(total, per_address, WRITE_TIMEOUT, proxies)
 }
 
 async fn accept(listener: &TcpListener, dispatch: &Arc<Dispatch>, tracker: &TaskTracker) {
@@ -352,8 +361,9 @@ async fn serve_connection(dispatch: Arc<Dispatch>, stream: Counted<TcpStream>, p
     let turn = Turn::default();
     let wire = Wire::new(stream, turn.clone());
     let service = service_fn(move |mut request| {
-        request.extensions_mut().insert(peer);
         turn.begin();
+        let client = dispatch.proxies.client(peer, request.headers());
+        request.extensions_mut().insert(client);
         let (dispatch, turn) = (Arc::clone(&dispatch), turn.clone());
         async move { Ok::<_, std::convert::Infallible>(turn.answer(dispatch.handle(request).await)) }
     });

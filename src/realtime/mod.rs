@@ -5,6 +5,7 @@ mod events;
 mod rooms;
 mod typing;
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -16,9 +17,10 @@ use tokio::time::Instant;
 
 pub use self::delivery::Delivery;
 use self::typing::{Typing, Typists};
-use crate::access::{Access, Identity};
+use crate::access::{Access, Identity, Refusal};
 use crate::auth::bearer;
 use crate::chat::{Caller, Service};
+use crate::guard::Guard;
 use crate::id::{ChatId, UserId};
 use crate::socketio::{
     CloseReason, ConnectError, DisconnectReason, Event, Handler, Handshake, Socket,
@@ -32,6 +34,7 @@ pub const NAMESPACE: &str = "/";
 pub struct Realtime {
     chat: Service,
     access: Arc<Access>,
+    guard: Arc<Guard>,
     typists: Arc<Typists>,
 }
 
@@ -39,6 +42,8 @@ pub struct Realtime {
 #[derive(Debug)]
 pub struct Connected {
     caller: Caller,
+    /// Where its handshake came from.
+    address: Option<IpAddr>,
     name: String,
     typing: Typing,
 }
@@ -63,11 +68,12 @@ struct Sender {
 }
 
 impl Realtime {
-    /// Events go to `chat`; `access` decides who connects.
-    pub fn new(chat: Service, access: Arc<Access>) -> Self {
+    /// Events go to `chat`; `access` decides who connects, and `guard` how often they may ask.
+    pub fn new(chat: Service, access: Arc<Access>, guard: Arc<Guard>) -> Self {
         Self {
             chat,
             access,
+            guard,
             typists: Arc::default(),
         }
     }
@@ -86,9 +92,10 @@ impl Realtime {
             Some(token) => Some(bearer(token).unwrap_or(token)),
             None => header.and_then(bearer),
         };
-        self.access.identify(token).await.map_err(|refusal| {
+        let identified = self.access.identify(token, address(handshake)).await;
+        identified.map_err(|refusal| {
             tracing::info!(code = refusal.code(), "socket refused");
-            self::refusal(refusal.code())
+            self::refusal(&refusal)
         })
     }
 }
@@ -115,12 +122,13 @@ impl Handler for Realtime {
         self.chat
             .check_welcome(&user)
             .await
-            .map_err(|error| refusal(error.code()))?;
+            .map_err(|error| refusal(&error.into()))?;
         self.chat.socket_connected(&user).await;
         tracing::info!(socket = %socket.id(), user = %user, name = ?name, "socket connected");
         let caller = Caller { user, origin: None };
         Ok(Connected {
             caller,
+            address: address(socket.handshake()),
             name,
             typing: Typing::new(&self.typists),
         })
@@ -149,7 +157,7 @@ impl Handler for Realtime {
     }
 
     async fn on_event(&self, socket: &Socket, state: &Connected, event: Event) {
-        events::handle(&self.chat, socket, state, &event).await;
+        events::handle(&self.chat, &self.guard, socket, state, &event).await;
     }
 
     async fn on_disconnect(&self, socket: &Socket, state: Connected, reason: DisconnectReason) {
@@ -175,9 +183,17 @@ fn is_loss(reason: DisconnectReason) -> bool {
     }
 }
 
-fn refusal(code: &str) -> ConnectError {
+fn address(handshake: &Handshake) -> Option<IpAddr> {
+    handshake.peer().as_ref().map(SocketAddr::ip)
+}
+
+fn refusal(refusal: &Refusal) -> ConnectError {
     let refused = ConnectError::new("Authentication error");
-    match to_raw_value(&json!({ "code": code })) {
+    let data = match refusal.retry_after() {
+        Some(seconds) => json!({ "code": refusal.code(), "retryAfter": seconds }),
+        None => json!({ "code": refusal.code() }),
+    };
+    match to_raw_value(&data) {
         Ok(data) => refused.with_data(data),
         Err(_) => refused,
     }

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connections::Connections;
 use super::malformed;
+use super::proxy::Proxies;
 use crate::api::{self, Api, Body, Failure};
 use crate::chat::Service;
 use crate::cors::Cors;
@@ -39,6 +40,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(super) struct Dispatch {
     pub(super) api: Api,
     pub(super) connections: Arc<Connections>,
+    pub(super) proxies: Proxies,
     pub(super) engine: Sockets,
     pub(super) cors: Cors,
     pub(super) demo: Option<Demo>,

@@ -1,5 +1,6 @@
 //! What the host may know of the machine and have done to it: tokens, figures, a compaction.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hyper::{Request, Response, StatusCode};
@@ -123,6 +124,7 @@ impl Api {
             "indexBytes": index_bytes,
             "connections": { "polling": polling, "websocket": websocket },
             "counts": counts,
+            "refusals": self.guard.refusals().into_iter().collect::<BTreeMap<_, _>>(),
             "storage": match storage {
                 StorageState::Ok => "ok",
                 StorageState::Refusing => "refusing",

@@ -5,18 +5,18 @@ mod batch;
 mod key;
 mod machine;
 mod pets;
+mod suspects;
 mod users;
 
 use std::str::FromStr;
 
-use hyper::header::HeaderMap;
 use hyper::{Method, Request, Response};
 
 pub use self::key::AdminKey;
 pub use self::machine::{Connections, Gauge, TokenMint};
 use super::body::RequestBody;
 use super::response::Body;
-use super::{Api, Endpoint, Failure, request, token};
+use super::{Api, Endpoint, Failure, address, request, token};
 use crate::access::Refusal;
 use crate::id::is_host_id;
 use crate::input::parse_id;
@@ -34,6 +34,7 @@ pub(super) enum Resource<'p> {
     Pet(&'p str),
     Tokens,
     Stats,
+    Suspects,
     Compact,
     Backup,
 }
@@ -48,6 +49,7 @@ pub(super) fn route<'p>(path: &[&'p str]) -> Option<(&'static str, Endpoint<'p>)
         ["pets", id] => ("GET, HEAD, PUT, DELETE", Resource::Pet(id)),
         ["tokens"] => ("POST", Resource::Tokens),
         ["stats"] => ("GET, HEAD", Resource::Stats),
+        ["suspects"] => ("GET, HEAD", Resource::Suspects),
         ["compact"] => ("POST", Resource::Compact),
         ["backup"] => ("GET", Resource::Backup),
         _ => return None,
@@ -61,7 +63,7 @@ impl Api {
         resource: Resource<'_>,
         request: Request<RequestBody>,
     ) -> Result<Response<Body>, Failure> {
-        self.check_admin(request.headers())?;
+        self.check_admin(&request)?;
         let method = request.method().clone();
         match (resource, method) {
             (Resource::Users, Method::PUT) => self.put_users(request).await,
@@ -83,19 +85,21 @@ impl Api {
             }
             (Resource::Tokens, _) => self.create_token(request).await,
             (Resource::Stats, _) => self.statistics().await,
+            (Resource::Suspects, _) => self.suspects(),
             (Resource::Compact, _) => self.compact().await,
             (Resource::Backup, _) => self.send_backup(),
         }
     }
 
     /// Without a key there is no admin API, and nothing says that there could be one.
-    fn check_admin(&self, headers: &HeaderMap) -> Result<(), Failure> {
+    fn check_admin(&self, request: &Request<RequestBody>) -> Result<(), Failure> {
         let key = self.admin_key.as_ref().ok_or_else(Failure::not_found)?;
-        match token(headers) {
-            None => Err(Refusal::Missing.into()),
-            Some(given) if key.is(given) => Ok(()),
-            Some(_) => Err(Refusal::Invalid.into()),
-        }
+        let refusal = match token(request.headers()) {
+            None => Refusal::Missing,
+            Some(given) if key.is(given) => return Ok(()),
+            Some(_) => Refusal::Invalid,
+        };
+        Err(self.access.counted(refusal, address(request)).into())
     }
 }
 
