@@ -20,6 +20,7 @@ use self::typing::{Typing, Typists};
 use crate::access::{Access, Identity, Refusal};
 use crate::auth::bearer;
 use crate::chat::{Caller, Service};
+use crate::figures::Figures;
 use crate::guard::Guard;
 use crate::id::{ChatId, UserId};
 use crate::socketio::{
@@ -35,6 +36,7 @@ pub struct Realtime {
     chat: Service,
     access: Arc<Access>,
     guard: Arc<Guard>,
+    figures: Arc<Figures>,
     typists: Arc<Typists>,
 }
 
@@ -68,12 +70,18 @@ struct Sender {
 }
 
 impl Realtime {
-    /// Events go to `chat`; `access` decides who connects, and `guard` how often they may ask.
-    pub fn new(chat: Service, access: Arc<Access>, guard: Arc<Guard>) -> Self {
+    /// Events go to `chat`; `access` decides who connects, `guard` how often they may ask, and `figures` counts refusals.
+    pub fn new(
+        chat: Service,
+        access: Arc<Access>,
+        guard: Arc<Guard>,
+        figures: Arc<Figures>,
+    ) -> Self {
         Self {
             chat,
             access,
             guard,
+            figures,
             typists: Arc::default(),
         }
     }
@@ -95,6 +103,7 @@ impl Realtime {
         let identified = self.access.identify(token, address(handshake)).await;
         identified.map_err(|refusal| {
             tracing::info!(code = refusal.code(), "socket refused");
+            self.figures.refused(refusal.code());
             self::refusal(&refusal)
         })
     }
@@ -157,7 +166,11 @@ impl Handler for Realtime {
     }
 
     async fn on_event(&self, socket: &Socket, state: &Connected, event: Event) {
-        events::handle(&self.chat, &self.guard, socket, state, &event).await;
+        let handled = events::handle(&self.chat, &self.guard, socket, state, &event).await;
+        if let Err(error) = handled {
+            events::refuse(socket, &event, &error);
+            self.figures.refused(error.code());
+        }
     }
 
     async fn on_disconnect(&self, socket: &Socket, state: Connected, reason: DisconnectReason) {

@@ -25,7 +25,7 @@ use crate::engineio::Engine;
 use crate::realtime::Realtime;
 use crate::socketio::SocketIo;
 use crate::view;
-use crate::web::Demo;
+use crate::web::Pages;
 
 /// The protocol layer with the chat on it.
 pub(super) type Sockets = Engine<SocketIo<Realtime>>;
@@ -43,7 +43,7 @@ pub(super) struct Dispatch {
     pub(super) proxies: Proxies,
     pub(super) engine: Sockets,
     pub(super) cors: Cors,
-    pub(super) demo: Option<Demo>,
+    pub(super) pages: Pages,
     pub(super) chat: Service,
     /// The server stops: finish what is under way.
     pub(super) stopping: CancellationToken,
@@ -102,7 +102,7 @@ impl Dispatch {
         if self.stopping.is_cancelled() {
             return closing(api::failed(&Failure::unavailable("The server is stopping")));
         }
-        if let Some(response) = self.demo.as_ref().and_then(|demo| demo.serve(&request)) {
+        if let Some(response) = self.pages.serve(&request) {
             return response;
         }
         // In a box: a held poll waits in this same future, and would hold the room that an upload needs.

@@ -23,6 +23,7 @@ mod keys;
 mod limits;
 mod media;
 mod model;
+mod oversight;
 mod paging;
 mod parity;
 mod pictures;
