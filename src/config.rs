@@ -1,13 +1,17 @@
 //! Every flag: its variable, its default, its range. Only `server` and the commands read this.
 
+mod abuse;
 mod backend;
+mod subnet;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::abuse::Abuse;
 pub use self::backend::Backend;
+pub use self::subnet::Subnet;
 
 /// A chat server for pet marketplaces: REST and Socket.IO in one binary, nothing beside it.
 #[derive(Debug, Parser)]
@@ -79,6 +83,9 @@ pub struct Serve {
     /// Flags of the chat's rules.
     #[command(flatten)]
     pub rules: Rules,
+    /// Flags against abuse.
+    #[command(flatten)]
+    pub abuse: Abuse,
     /// Protocol flags.
     #[command(flatten)]
     pub protocol: Protocol,
@@ -109,9 +116,12 @@ pub struct Network {
     /// Open TCP connections in total; past it new ones wait in the backlog
     #[arg(long, default_value_t = 20_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_connections: u32,
-    /// Open TCP connections from one address, loopback excepted; past it new ones are closed
+    /// Open TCP connections from one address, loopback and trusted proxies excepted; past it new ones are closed
     #[arg(long, default_value_t = 512, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections_per_address: u32,
+    /// Proxy whose X-Forwarded-For is believed, as an address or a network such as 10.0.0.0/8; repeat it or separate them by commas. Without it the address that connects is the client's
+    #[arg(long, value_delimiter = ',', value_name = "NETWORK")]
+    pub trusted_proxy: Vec<Subnet>,
     /// Seconds that requests and sockets get to finish when the server stops
     #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=11))]
     pub shutdown_grace: u64,

@@ -19,7 +19,7 @@
 //!          │            │
 //!          └──▶ chat ◀──┘                                    the rules, each written once; what happened leaves as events
 //!                 │
-//!        limits ◀─┤                                           how often one user may do a thing
+//!         guard ◀─┤ ─▶ limits                                  how often a user and an address may do a thing; the edges ask it too
 //!     figures, audit ◀─ api, realtime                         what happens, counted; what admins did, written down
 //!               store ─▶ journal                             typed tables ─▶ the log that is the truth (sled is its index)
 //!               ▲ │         ▲
@@ -72,6 +72,7 @@ pub mod audit;
 pub mod figures;
 
 pub mod chat;
+pub mod guard;
 pub mod limits;
 
 pub mod journal;

@@ -3,6 +3,7 @@
 mod connections;
 mod counts;
 mod dispatch;
+mod proxy;
 mod settings;
 mod tasks;
 
@@ -22,6 +23,7 @@ use tokio_util::task::TaskTracker;
 use self::connections::{Connections, Counted};
 pub use self::counts::{ConnectionCounts, Counts};
 use self::dispatch::{Dispatch, MAX_HEADER_BYTES};
+use self::proxy::Proxies;
 use self::tasks::Background;
 use crate::access::Access;
 use crate::api::{Api, Connections as Connected, Gauge, TokenMint, Uploads};
@@ -36,6 +38,7 @@ use crate::disposal::Disposal;
 use crate::engineio::Engine;
 use crate::exchange;
 use crate::figures::Figures;
+use crate::guard::Guard;
 use crate::media::{Media, Owner, OwnerError};
 use crate::realtime::{Delivery, Realtime};
 use crate::socketio::{Io, SocketIo};
@@ -176,7 +179,9 @@ impl Server {
         let key_set = settings::key_set(config)?;
         let verifier = settings::verifier(config, secrets, key_set.clone())?;
         let (store, writer) = open_store(config).await?;
+        let guard = Arc::new(Guard::new(settings::guard(config)));
         let (chat, events) = Service::new(store.clone(), settings::rules(config));
+        let chat = chat.watched_by(Arc::clone(&guard), settings::floods(config));
         let audit = open_audit(config)?;
         let (media, owner) = open_media(config, store.is_new().await?)?;
         let disposal = Disposal::new(chat.clone(), Arc::clone(&media));
@@ -202,8 +207,14 @@ impl Server {
             demo: load_demo(&chat, secret).await?,
         };
         let backend = Backend::new(settings::backend(config), chat.clone())?.map(Arc::new);
-        let access = Arc::new(Access::new(verifier, chat.clone(), backend.clone()));
-        let realtime = Realtime::new(chat.clone(), Arc::clone(&access), Arc::clone(&figures));
+        let access = Access::new(verifier, chat.clone(), backend.clone(), Arc::clone(&guard));
+        let access = Arc::new(access);
+        let realtime = Realtime::new(
+            chat.clone(),
+            Arc::clone(&access),
+            Arc::clone(&guard),
+            Arc::clone(&figures),
+        );
         let sockets = SocketIo::new(
             settings::socketio_config(config),
             Io::of(&[namespace]),
@@ -233,7 +244,8 @@ impl Server {
                 config.storage.max_uploads,
                 config.storage.max_uploads_per_user,
             ),
-            upload_idle: Duration::from_secs(config.storage.upload_idle_timeout),
+            upload_pace: settings::upload_pace(config),
+            guard,
         };
         let (listener, address) = listen(socket).map_err(|source| Error::Listen {
             address: asked,
@@ -242,6 +254,7 @@ impl Server {
         let dispatch = Dispatch {
             api,
             connections,
+            proxies: Proxies::new(&network.trusted_proxy),
             engine,
             cors: Cors::new(&network.cors_origin),
             pages,
@@ -322,7 +335,8 @@ impl Server {
 
 fn connections(network: &Network) -> Connections {
     let (total, per_address) = (network.max_connections, network.max_connections_per_address);
-    Connections::new(total, per_address, WRITE_TIMEOUT)
+    let proxies = Proxies::new(&network.trusted_proxy);
+    Connections::new(total, per_address, WRITE_TIMEOUT, proxies)
 }
 
 async fn accept(listener: &TcpListener, dispatch: &Arc<Dispatch>, tracker: &TaskTracker) {
@@ -357,7 +371,8 @@ fn refuse(stream: &TcpStream) {
 async fn serve_connection(dispatch: Arc<Dispatch>, stream: Counted<TcpStream>, peer: SocketAddr) {
     let (stopping, killed) = (dispatch.stopping.clone(), dispatch.killed.clone());
     let service = service_fn(move |mut request| {
-        request.extensions_mut().insert(peer);
+        let client = dispatch.proxies.client(peer, request.headers());
+        request.extensions_mut().insert(client);
         let dispatch = Arc::clone(&dispatch);
         async move { Ok::<_, std::convert::Infallible>(dispatch.handle(request).await) }
     });

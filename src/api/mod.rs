@@ -11,8 +11,9 @@ mod response;
 mod uploads;
 
 use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HeaderMap};
@@ -25,7 +26,7 @@ use self::body::RequestBody;
 pub use self::failure::Failure;
 pub(crate) use self::response::full;
 pub use self::response::{Body, failed};
-pub use self::uploads::Uploads;
+pub use self::uploads::{UploadPace, Uploads};
 use crate::access::{Access, Identity};
 use crate::audit::Audit;
 use crate::auth::bearer;
@@ -34,6 +35,7 @@ use crate::backup::Online;
 use crate::chat::{Caller, Service};
 use crate::disposal::Disposal;
 use crate::figures::Figures;
+use crate::guard::{Action, Guard};
 use crate::media::Media;
 
 /// What the routes work with.
@@ -67,8 +69,10 @@ pub struct Api {
     pub connections: Gauge,
     /// When the server began to serve.
     pub started: Instant,
-    /// How long an upload may stand still.
-    pub upload_idle: Duration,
+    /// How slow an upload may be.
+    pub upload_pace: UploadPace,
+    /// How often anybody may ask.
+    pub guard: Arc<Guard>,
 }
 
 /// A thing the API can do.
@@ -85,6 +89,18 @@ enum Endpoint<'p> {
     DeleteMessage(&'p str),
     Upload(&'p str),
     Admin(Resource<'p>),
+}
+
+impl Endpoint<'_> {
+    /// The limit that a request counts against. That a chat is new turns out later.
+    fn action(self) -> Action {
+        match self {
+            Self::Send(_) => Action::Message,
+            Self::SendMedia(_) => Action::Upload,
+            Self::ToggleBlock(_) => Action::Block,
+            _ => Action::Read,
+        }
+    }
 }
 
 /// The route table: who answers a path, and to which methods.
@@ -133,7 +149,9 @@ impl Api {
             Endpoint::Admin(resource) => return self.admin(resource, request).await,
             _ => {}
         }
-        let caller = self.caller(request.headers()).await?;
+        let address = address(&request);
+        let caller = self.caller(request.headers(), address).await?;
+        self.guard.take(endpoint.action(), &caller.user, address)?;
         match endpoint {
             Endpoint::CreateChat => self.create_chat(&caller, request).await,
             Endpoint::MyChats => self.my_chats(&caller, &request).await,
@@ -148,14 +166,24 @@ impl Api {
         }
     }
 
-    async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Failure> {
-        let Identity { user, .. } = self.access.identify(token(headers)).await?;
+    async fn caller(
+        &self,
+        headers: &HeaderMap,
+        address: Option<IpAddr>,
+    ) -> Result<Caller, Failure> {
+        let Identity { user, .. } = self.access.identify(token(headers), address).await?;
         let origin = headers
             .get("x-socket-id")
             .and_then(|id| id.to_str().ok())
             .map(str::to_owned);
         Ok(Caller { user, origin })
     }
+}
+
+/// Where the request came from, as the server says.
+fn address<B>(request: &Request<B>) -> Option<IpAddr> {
+    let peer = request.extensions().get::<SocketAddr>();
+    peer.map(SocketAddr::ip)
 }
 
 /// The bearer token; one that is no text is not missing but wrong, and verifies as such.

@@ -1,6 +1,7 @@
 //! Opening, listing and blocking chats.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::details::{ChatDetails, Gatherer, membership, open_to};
 use super::event::Event;
@@ -51,6 +52,8 @@ impl Service {
                     let details = service.with_presence(Gatherer::new(tx, chat)?.chat()?);
                     return Ok((details, false));
                 }
+                let moment = (Instant::now(), tx.now());
+                service.watch.new_chat(tx, &participants[0], moment)?;
                 let chat = new_chat(tx, kind, request.pet, participants);
                 tx.insert_chat(&chat)?;
                 let others = chat.participants[1..].to_vec();

@@ -12,6 +12,7 @@ mod directory;
 mod erasure;
 mod error;
 mod event;
+mod floods;
 mod history;
 mod messages;
 mod operations;
@@ -36,6 +37,8 @@ pub use self::directory::Profile;
 pub use self::erasure::{ErasedCounts, Erasure, PetStub};
 pub use self::error::Error;
 pub use self::event::{Event, UnreadChange};
+pub use self::floods::Floods;
+use self::floods::Watch;
 pub use self::history::{History, HistoryPage, Pages};
 pub use self::messages::{MAX_CLIENT_ID, NewMessage, Sent};
 pub use self::operations::{Compaction, Statistics, StorageState};
@@ -44,6 +47,7 @@ pub use self::presence::Presence;
 use self::receipts::Receipts;
 pub use self::retention::{Expiry, TooOld};
 use self::updates::Updates;
+use crate::guard::Guard;
 use crate::id::UserId;
 use crate::limits::{Limiter, Rate};
 use crate::store::{Store, Transaction};
@@ -91,6 +95,7 @@ pub struct Service {
     compacting: Arc<tokio::sync::Mutex<()>>,
     sending: Arc<Limiter<UserId>>,
     greeting: Arc<Limiter<UserId>>,
+    watch: Arc<Watch>,
     options: Options,
 }
 
@@ -108,9 +113,19 @@ impl Service {
             compacting: Arc::default(),
             sending: Arc::new(Limiter::new(options.message_rate)),
             greeting: Arc::new(Limiter::new(GREETING_RATE)),
+            watch: Arc::default(),
             options,
         };
         (service, out)
+    }
+
+    /// The same service, which refuses what looks like a flood and tells `guard` of it. Without this it looks for none.
+    #[must_use]
+    pub fn watched_by(self, guard: Arc<Guard>, floods: Floods) -> Self {
+        Self {
+            watch: Arc::new(Watch::new(guard, floods)),
+            ..self
+        }
     }
 
     /// Who is online.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Connected, rooms};
 use crate::chat::{Error, Service};
+use crate::guard::{Action, Guard};
 use crate::id::{ChatId, MessageId};
 use crate::input::{SendInput, WRONG_FIELD, parse_id};
 use crate::socketio::{Event, Socket};
@@ -19,6 +20,9 @@ struct Ack<'a> {
     data: Option<MessageView<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
+    /// In seconds.
+    #[serde(rename = "retryAfter", skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u64>,
 }
 
 /// The payload of `error`.
@@ -30,6 +34,9 @@ struct ErrorView<'a> {
     event: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_message_id: Option<&'a str>,
+    /// In seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u64>,
 }
 
 /// `"chatId"` or `{chatId}`.
@@ -84,11 +91,15 @@ struct Named {
 /// Handles one event of a connected socket and acknowledges what succeeded. Never ends the connection.
 pub(super) async fn handle(
     chat: &Service,
+    guard: &Guard,
     socket: &Socket,
     state: &Connected,
     event: &Event,
 ) -> Result<(), Error> {
     let user = &state.caller.user;
+    if let Some(action) = action(event.name()) {
+        guard.take(action, user, state.address)?;
+    }
     let message = match event.name() {
         "online" => {
             chat.say_online(user).await;
@@ -119,9 +130,20 @@ pub(super) async fn handle(
         message,
         data: None,
         error: None,
+        retry_after: None,
     };
     acknowledge(socket, event, &ack);
     Ok(())
+}
+
+/// The limit that an event counts against. `online` has its own; leaving costs nothing.
+fn action(event: &str) -> Option<Action> {
+    Some(match event {
+        "join-chat" | "joinChat" | "markAsRead" => Action::Read,
+        "typing" => Action::Typing,
+        "sendMessage" => Action::Message,
+        _ => return None,
+    })
 }
 
 async fn join(
@@ -181,6 +203,7 @@ async fn send(
         message: Some("Message sent successfully"),
         data: Some(view::message(&sent.message)),
         error: None,
+        retry_after: None,
     };
     acknowledge(socket, event, &ack);
     Ok(())
@@ -217,6 +240,7 @@ pub(super) fn refuse(socket: &Socket, event: &Event, error: &Error) {
         error: code,
         event: event.name(),
         client_message_id: named.as_deref(),
+        retry_after: error.retry_after(),
     };
     socket.emit("error", &view);
     acknowledge(
@@ -227,6 +251,7 @@ pub(super) fn refuse(socket: &Socket, event: &Event, error: &Error) {
             message: Some(message),
             data: None,
             error: Some(code),
+            retry_after: error.retry_after(),
         },
     );
 }

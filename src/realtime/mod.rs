@@ -5,6 +5,7 @@ mod events;
 mod rooms;
 mod typing;
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -16,10 +17,11 @@ use tokio::time::Instant;
 
 pub use self::delivery::Delivery;
 use self::typing::Typing;
-use crate::access::{Access, Identity};
+use crate::access::{Access, Identity, Refusal};
 use crate::auth::bearer;
 use crate::chat::{Caller, Service};
 use crate::figures::Figures;
+use crate::guard::Guard;
 use crate::id::{ChatId, UserId};
 use crate::socketio::{ConnectError, DisconnectReason, Event, Handler, Handshake, Socket};
 
@@ -31,6 +33,7 @@ pub const NAMESPACE: &str = "/";
 pub struct Realtime {
     chat: Service,
     access: Arc<Access>,
+    guard: Arc<Guard>,
     figures: Arc<Figures>,
 }
 
@@ -38,6 +41,8 @@ pub struct Realtime {
 #[derive(Debug)]
 pub struct Connected {
     caller: Caller,
+    /// Where its handshake came from.
+    address: Option<IpAddr>,
     name: String,
     typing: Typing,
 }
@@ -62,11 +67,17 @@ struct Sender {
 }
 
 impl Realtime {
-    /// Events go to `chat`; `access` decides who connects; `figures` counts refusals.
-    pub fn new(chat: Service, access: Arc<Access>, figures: Arc<Figures>) -> Self {
+    /// Events go to `chat`; `access` decides who connects, `guard` how often they may ask, and `figures` counts refusals.
+    pub fn new(
+        chat: Service,
+        access: Arc<Access>,
+        guard: Arc<Guard>,
+        figures: Arc<Figures>,
+    ) -> Self {
         Self {
             chat,
             access,
+            guard,
             figures,
         }
     }
@@ -85,10 +96,11 @@ impl Realtime {
             Some(token) => Some(bearer(token).unwrap_or(token)),
             None => header.and_then(bearer),
         };
-        self.access.identify(token).await.map_err(|refusal| {
+        let identified = self.access.identify(token, address(handshake)).await;
+        identified.map_err(|refusal| {
             tracing::info!(code = refusal.code(), "socket refused");
             self.figures.refused(refusal.code());
-            self::refusal(refusal.code())
+            self::refusal(&refusal)
         })
     }
 }
@@ -115,12 +127,13 @@ impl Handler for Realtime {
         self.chat
             .check_welcome(&user)
             .await
-            .map_err(|error| refusal(error.code()))?;
+            .map_err(|error| refusal(&error.into()))?;
         self.chat.socket_connected(&user).await;
         tracing::info!(socket = %socket.id(), user = %user, name = ?name, "socket connected");
         let caller = Caller { user, origin: None };
         Ok(Connected {
             caller,
+            address: address(socket.handshake()),
             name,
             typing: Typing::default(),
         })
@@ -149,7 +162,8 @@ impl Handler for Realtime {
     }
 
     async fn on_event(&self, socket: &Socket, state: &Connected, event: Event) {
-        if let Err(error) = events::handle(&self.chat, socket, state, &event).await {
+        let handled = events::handle(&self.chat, &self.guard, socket, state, &event).await;
+        if let Err(error) = handled {
             events::refuse(socket, &event, &error);
             self.figures.refused(error.code());
         }
@@ -165,9 +179,17 @@ impl Handler for Realtime {
     }
 }
 
-fn refusal(code: &str) -> ConnectError {
+fn address(handshake: &Handshake) -> Option<IpAddr> {
+    handshake.peer().as_ref().map(SocketAddr::ip)
+}
+
+fn refusal(refusal: &Refusal) -> ConnectError {
     let refused = ConnectError::new("Authentication error");
-    match to_raw_value(&json!({ "code": code })) {
+    let data = match refusal.retry_after() {
+        Some(seconds) => json!({ "code": refusal.code(), "retryAfter": seconds }),
+        None => json!({ "code": refusal.code() }),
+    };
+    match to_raw_value(&data) {
         Ok(data) => refused.with_data(data),
         Err(_) => refused,
     }

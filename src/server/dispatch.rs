@@ -16,6 +16,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::connections::Connections;
+use super::proxy::Proxies;
 use crate::api::{self, Api, Body, Failure};
 use crate::chat::Service;
 use crate::cors::Cors;
@@ -38,6 +39,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(super) struct Dispatch {
     pub(super) api: Api,
     pub(super) connections: Arc<Connections>,
+    pub(super) proxies: Proxies,
     pub(super) engine: Sockets,
     pub(super) cors: Cors,
     pub(super) pages: Pages,

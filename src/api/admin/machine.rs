@@ -1,5 +1,6 @@
 //! What the host may know of the machine and have done to it: tokens, figures, a compaction.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hyper::{Request, Response, StatusCode};
@@ -58,6 +59,7 @@ struct Live {
     online_users: usize,
     connections: Value,
     counts: Value,
+    refusals: BTreeMap<&'static str, u64>,
     activity: Snapshot,
 }
 
@@ -170,6 +172,7 @@ impl Api {
             online_users: self.chat.presence().count(),
             connections: json!({ "polling": polling, "websocket": websocket }),
             counts,
+            refusals: self.guard.refusals().into_iter().collect(),
             activity: self.figures.snapshot(),
         }
     }

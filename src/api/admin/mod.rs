@@ -7,11 +7,11 @@ mod deeds;
 mod key;
 mod machine;
 mod pets;
+mod suspects;
 mod users;
 
 use std::str::FromStr;
 
-use hyper::header::HeaderMap;
 use hyper::{Method, Request, Response};
 
 use self::deeds::Admin;
@@ -19,7 +19,7 @@ pub use self::key::AdminKey;
 pub use self::machine::{Connections, Gauge, TokenMint};
 use super::body::RequestBody;
 use super::response::Body;
-use super::{Api, Endpoint, Failure, request, token};
+use super::{Api, Endpoint, Failure, address, request, token};
 use crate::access::Refusal;
 use crate::id::is_host_id;
 use crate::input::parse_id;
@@ -41,6 +41,7 @@ pub(super) enum Resource<'p> {
     Audit,
     Tokens,
     Stats,
+    Suspects,
     Compact,
     Backup,
 }
@@ -59,6 +60,7 @@ pub(super) fn route<'p>(path: &[&'p str]) -> Option<(&'static str, Endpoint<'p>)
         ["audit"] => ("GET, HEAD", Resource::Audit),
         ["tokens"] => ("POST", Resource::Tokens),
         ["stats"] => ("GET, HEAD", Resource::Stats),
+        ["suspects"] => ("GET, HEAD", Resource::Suspects),
         ["compact"] => ("POST", Resource::Compact),
         ["backup"] => ("GET", Resource::Backup),
         _ => return None,
@@ -72,7 +74,7 @@ impl Api {
         resource: Resource<'_>,
         request: Request<RequestBody>,
     ) -> Result<Response<Body>, Failure> {
-        self.check_admin(request.headers())?;
+        self.check_admin(&request)?;
         let method = request.method().clone();
         let admin = Admin::of(&request);
         match (resource, method) {
@@ -101,19 +103,21 @@ impl Api {
             (Resource::Audit, _) => self.list_deeds(&request).await,
             (Resource::Tokens, _) => self.create_token(request).await,
             (Resource::Stats, _) => self.statistics(&request).await,
+            (Resource::Suspects, _) => self.suspects(),
             (Resource::Compact, _) => self.compact().await,
             (Resource::Backup, _) => self.send_backup(),
         }
     }
 
     /// Without a key there is no admin API, and nothing says that there could be one.
-    fn check_admin(&self, headers: &HeaderMap) -> Result<(), Failure> {
+    fn check_admin(&self, request: &Request<RequestBody>) -> Result<(), Failure> {
         let key = self.admin_key.as_ref().ok_or_else(Failure::not_found)?;
-        match token(headers) {
-            None => Err(Refusal::Missing.into()),
-            Some(given) if key.is(given) => Ok(()),
-            Some(_) => Err(Refusal::Invalid.into()),
-        }
+        let refusal = match token(request.headers()) {
+            None => Refusal::Missing,
+            Some(given) if key.is(given) => return Ok(()),
+            Some(_) => Refusal::Invalid,
+        };
+        Err(self.access.counted(refusal, address(request)).into())
     }
 }
 

@@ -7,6 +7,7 @@ mod rest;
 mod server;
 mod sockets;
 
+mod abuse;
 mod admin;
 mod backend;
 mod commands;
