@@ -258,6 +258,9 @@ pub struct Rules {
     /// Turn every rate limit off
     #[arg(long)]
     pub no_rate_limit: bool,
+    /// Seconds for which a user whose last connection was lost is still shown as online; 0 for none
+    #[arg(long, default_value_t = 5, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=300))]
+    pub offline_grace: u64,
 }
 
 /// Engine.IO and Socket.IO.

@@ -3,6 +3,7 @@
 mod connections;
 mod counts;
 mod dispatch;
+mod malformed;
 mod proxy;
 mod settings;
 mod tasks;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use hyper::StatusCode;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -23,6 +25,7 @@ use tokio_util::task::TaskTracker;
 use self::connections::{Connections, Counted};
 pub use self::counts::{ConnectionCounts, Counts};
 use self::dispatch::{Dispatch, MAX_HEADER_BYTES};
+use self::malformed::{Turn, Wire};
 use self::proxy::Proxies;
 use self::tasks::Background;
 use crate::access::Access;
@@ -361,27 +364,27 @@ async fn accept(listener: &TcpListener, dispatch: &Arc<Dispatch>, tracker: &Task
 
 /// One connection too many from its address: told so if that needs no waiting, and closed.
 fn refuse(stream: &TcpStream) {
-    const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n\
-        Connection: close\r\nContent-Length: 84\r\n\r\n\
-        {\"success\":false,\"message\":\"Too many connections\",\"data\":null,\"error\":\"unavailable\"}";
-    let _ = stream.try_write(ANSWER);
+    let _ = stream.try_write(&malformed::refusal(StatusCode::SERVICE_UNAVAILABLE));
 }
 
 /// One TCP connection: requests one after the other, until it closes, is upgraded, or the server stops.
 async fn serve_connection(dispatch: Arc<Dispatch>, stream: Counted<TcpStream>, peer: SocketAddr) {
     let (stopping, killed) = (dispatch.stopping.clone(), dispatch.killed.clone());
+    let turn = Turn::default();
+    let wire = Wire::new(stream, turn.clone());
     let service = service_fn(move |mut request| {
         let client = dispatch.proxies.client(peer, request.headers());
         request.extensions_mut().insert(client);
-        let dispatch = Arc::clone(&dispatch);
-        async move { Ok::<_, std::convert::Infallible>(dispatch.handle(request).await) }
+        turn.begin();
+        let (dispatch, turn) = (Arc::clone(&dispatch), turn.clone());
+        async move { Ok::<_, std::convert::Infallible>(turn.answer(dispatch.handle(request).await)) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEADER_BYTES)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(wire), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let mut draining = false;

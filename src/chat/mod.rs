@@ -26,6 +26,7 @@ mod typing;
 mod updates;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -81,6 +82,8 @@ pub struct Options {
     pub media_quota: u64,
     /// How fast one user may send.
     pub message_rate: Rate,
+    /// How long a user whose last connection was lost is still online.
+    pub offline_grace: Duration,
 }
 
 /// The chat: every rule is a method, in the file named after its subject. Cheap to clone.

@@ -169,12 +169,13 @@ async fn typing(chat: &Service, state: &Connected, event: &Event) -> Result<(), 
     let TypingInput { chat_id, is_typing } = read(event)?;
     let id = parse_id(&chat_id, "chatId")?;
     let user = &state.caller.user;
-    chat.typing(user, id, is_typing).await?;
     if is_typing {
+        chat.typing(user, id, true).await?;
         state.typing.started(chat, user, id);
-    } else {
-        state.typing.stopped(id);
+        return Ok(());
     }
+    chat.check_may_send(user, id).await?;
+    state.typing.stopped(chat, user, id);
     Ok(())
 }
 

@@ -16,14 +16,16 @@ use serde_json::value::{RawValue, to_raw_value};
 use tokio::time::Instant;
 
 pub use self::delivery::Delivery;
-use self::typing::Typing;
+use self::typing::{Typing, Typists};
 use crate::access::{Access, Identity, Refusal};
 use crate::auth::bearer;
 use crate::chat::{Caller, Service};
 use crate::figures::Figures;
 use crate::guard::Guard;
 use crate::id::{ChatId, UserId};
-use crate::socketio::{ConnectError, DisconnectReason, Event, Handler, Handshake, Socket};
+use crate::socketio::{
+    CloseReason, ConnectError, DisconnectReason, Event, Handler, Handshake, Socket,
+};
 
 /// The one namespace.
 pub const NAMESPACE: &str = "/";
@@ -35,6 +37,7 @@ pub struct Realtime {
     access: Arc<Access>,
     guard: Arc<Guard>,
     figures: Arc<Figures>,
+    typists: Arc<Typists>,
 }
 
 /// What is kept for a connected socket: it exists only once its user is known.
@@ -79,6 +82,7 @@ impl Realtime {
             access,
             guard,
             figures,
+            typists: Arc::default(),
         }
     }
 
@@ -135,7 +139,7 @@ impl Handler for Realtime {
             caller,
             address: address(socket.handshake()),
             name,
-            typing: Typing::default(),
+            typing: Typing::new(&self.typists),
         })
     }
 
@@ -175,7 +179,20 @@ impl Handler for Realtime {
             socket = %socket.id(), user = %user, name = ?state.name, reason = reason.as_str(), "socket disconnected"
         );
         state.typing.stop_all(&self.chat, user);
-        self.chat.socket_disconnected(user).await;
+        // Who is no longer welcome is not expected back.
+        if is_loss(reason) && self.chat.check_welcome(user).await.is_ok() {
+            self.chat.socket_lost(user).await;
+        } else {
+            self.chat.socket_disconnected(user).await;
+        }
+    }
+}
+
+/// Whether the client has gone without having said so, and is likely to come back.
+fn is_loss(reason: DisconnectReason) -> bool {
+    match reason {
+        DisconnectReason::ClientDisconnected | DisconnectReason::ServerDisconnected => false,
+        DisconnectReason::SessionClosed(reason) => reason != CloseReason::ClientClosed,
     }
 }
 

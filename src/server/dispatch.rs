@@ -16,6 +16,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::connections::Connections;
+use super::malformed;
 use super::proxy::Proxies;
 use crate::api::{self, Api, Body, Failure};
 use crate::chat::Service;
@@ -77,9 +78,8 @@ impl Dispatch {
 
     async fn route(&self, request: Request<Incoming>) -> Response<Body> {
         if head_bytes(&request) > MAX_HEADER_BYTES {
-            let mut response = Response::new(api::full(""));
-            *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-            return closing(response);
+            let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+            return closing(api::failed(&malformed::unreadable(status)));
         }
         if self.cors.is_preflight(&request) {
             let mut response = Response::new(api::full(""));
@@ -175,7 +175,7 @@ fn closing(mut response: Response<Body>) -> Response<Body> {
 }
 
 /// Unique in this process, and unlikely to repeat in the next.
-fn request_id() -> String {
+pub(super) fn request_id() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     static START: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
     let start = START.get_or_init(|| getrandom::u32().unwrap_or_default());

@@ -111,6 +111,7 @@ pub(super) fn rules(config: &Serve) -> chat::Options {
             per_minute,
             burst: rules.message_burst,
         },
+        offline_grace: Duration::from_secs(rules.offline_grace),
     }
 }
 

@@ -10,6 +10,7 @@ mod sockets;
 mod abuse;
 mod admin;
 mod backend;
+mod cases;
 mod commands;
 mod connecting;
 mod defects;
@@ -21,8 +22,10 @@ mod http;
 mod keys;
 mod limits;
 mod media;
+mod model;
 mod oversight;
 mod paging;
+mod parity;
 mod pictures;
 mod realtime;
 mod recovery;
@@ -30,6 +33,7 @@ mod refusals;
 mod routes;
 mod scenarios;
 mod sending;
+mod survival;
 
 use std::time::Duration;
 
