@@ -1,10 +1,12 @@
 //! Who calls: from a token to a user. One check for REST and sockets (promise P13).
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::auth::{AuthError, Claims, Verifier};
 use crate::backend::{Backend, Word};
 use crate::chat::{self, Profile, Service};
+use crate::guard::{Guard, Wait};
 use crate::id::UserId;
 
 /// An authenticated user, and until when.
@@ -33,6 +35,9 @@ pub enum Refusal {
     /// The token is good; whether its user is, the backend does not say at the moment. In so many seconds it may.
     #[error("The marketplace does not answer at the moment; try again")]
     Unavailable(u64),
+    /// Too many tokens that were no good have come from there. In so many seconds one is looked at again.
+    #[error("Too many requests. Try again in {0} s")]
+    RateLimited(u64),
     /// The token is good and its user is not.
     #[error(transparent)]
     User(#[from] chat::Error),
@@ -46,7 +51,17 @@ impl Refusal {
             Self::Invalid => "token_invalid",
             Self::Expired => "token_expired",
             Self::Unavailable(_) => "unavailable",
+            Self::RateLimited(_) => "rate_limited",
             Self::User(error) => error.code(),
+        }
+    }
+
+    /// In how many seconds it may be otherwise, where that is known.
+    pub fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::Unavailable(seconds) | Self::RateLimited(seconds) => Some(*seconds),
+            Self::User(error) => error.retry_after(),
+            Self::Missing | Self::Invalid | Self::Expired => None,
         }
     }
 }
@@ -57,20 +72,50 @@ pub struct Access {
     verifier: Verifier,
     chat: Service,
     backend: Option<Arc<Backend>>,
+    guard: Arc<Guard>,
 }
 
 impl Access {
-    /// Tokens are checked by `verifier`; their users are let in by `chat`, which `backend` may have told of them first.
-    pub fn new(verifier: Verifier, chat: Service, backend: Option<Arc<Backend>>) -> Self {
+    /// Tokens are checked by `verifier`; their users are let in by `chat`, which `backend` may have told of them first. `guard` counts
+    /// those that are not.
+    pub fn new(
+        verifier: Verifier,
+        chat: Service,
+        backend: Option<Arc<Backend>>,
+        guard: Arc<Guard>,
+    ) -> Self {
         Self {
             verifier,
             chat,
             backend,
+            guard,
         }
     }
 
-    /// The user of a bare token.
-    pub async fn identify(&self, token: Option<&str>) -> Result<Identity, Refusal> {
+    /// The user of a bare token that came from `address`.
+    pub async fn identify(
+        &self,
+        token: Option<&str>,
+        address: Option<IpAddr>,
+    ) -> Result<Identity, Refusal> {
+        match self.judge(token).await {
+            Err(refusal) => Err(self.counted(refusal, address)),
+            identity => identity,
+        }
+    }
+
+    /// The refusal, or in its place that there were too many. Who waits for the backend has done nothing wrong.
+    pub fn counted(&self, refusal: Refusal, address: Option<IpAddr>) -> Refusal {
+        if refusal.retry_after().is_some() {
+            return refusal;
+        }
+        match self.guard.refused_token(address) {
+            Ok(()) => refusal,
+            Err(Wait(seconds)) => Refusal::RateLimited(seconds),
+        }
+    }
+
+    async fn judge(&self, token: Option<&str>) -> Result<Identity, Refusal> {
         let token = token
             .map(str::trim)
             .filter(|token| !token.is_empty())

@@ -1,13 +1,17 @@
 //! Every flag: its variable, its default, its range. Only `server` and the commands read this.
 
+mod abuse;
 mod backend;
+mod subnet;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::abuse::Abuse;
 pub use self::backend::Backend;
+pub use self::subnet::Subnet;
 
 /// A chat server for pet marketplaces: REST and Socket.IO in one binary, nothing beside it.
 #[derive(Debug, Parser)]
@@ -57,6 +61,10 @@ pub struct Serve {
     #[arg(long)]
     pub demo: bool,
 
+    /// The chat page at /: on with --demo, else off. Without --demo it asks for a token, or takes it from /#token=…
+    #[arg(long, value_enum, value_name = "ON|OFF")]
+    pub web_ui: Option<Switch>,
+
     /// Network flags.
     #[command(flatten)]
     pub network: Network,
@@ -75,6 +83,9 @@ pub struct Serve {
     /// Flags of the chat's rules.
     #[command(flatten)]
     pub rules: Rules,
+    /// Flags against abuse.
+    #[command(flatten)]
+    pub abuse: Abuse,
     /// Protocol flags.
     #[command(flatten)]
     pub protocol: Protocol,
@@ -105,9 +116,12 @@ pub struct Network {
     /// Open TCP connections in total; past it new ones wait in the backlog
     #[arg(long, default_value_t = 20_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_connections: u32,
-    /// Open TCP connections from one address, loopback excepted; past it new ones are closed
+    /// Open TCP connections from one address, loopback and trusted proxies excepted; past it new ones are closed
     #[arg(long, default_value_t = 512, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections_per_address: u32,
+    /// Proxy whose X-Forwarded-For is believed, as an address or a network such as 10.0.0.0/8; repeat it or separate them by commas. Without it the address that connects is the client's
+    #[arg(long, value_delimiter = ',', value_name = "NETWORK")]
+    pub trusted_proxy: Vec<Subnet>,
     /// Seconds that requests and sockets get to finish when the server stops
     #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=11))]
     pub shutdown_grace: u64,
@@ -166,6 +180,9 @@ pub struct Admin {
     /// Longest life in seconds of a token made by the admin API; past it 400
     #[arg(long, default_value_t = 86_400, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=315_360_000))]
     pub max_token_ttl: u64,
+    /// Size of the audit log in MiB: who looked into which conversation, who banned or erased whom; past it the oldest half goes
+    #[arg(long, default_value_t = 16, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=65_536))]
+    pub audit_size: u64,
 }
 
 /// Where things are kept.
@@ -241,6 +258,9 @@ pub struct Rules {
     /// Turn every rate limit off
     #[arg(long)]
     pub no_rate_limit: bool,
+    /// Seconds for which a user whose last connection was lost is still shown as online; 0 for none
+    #[arg(long, default_value_t = 5, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=300))]
+    pub offline_grace: u64,
 }
 
 /// Engine.IO and Socket.IO.
@@ -358,6 +378,15 @@ fn parse_origin(text: &str) -> Result<String, String> {
                 .to_owned(),
         )
     }
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// On.
+    On,
+    /// Off.
+    Off,
 }
 
 /// Form of the log lines.

@@ -107,6 +107,12 @@ macro_rules! minted_id {
             pub fn as_bytes(&self) -> &[u8; 12] {
                 &self.0
             }
+
+            /// When it was minted, in seconds since the epoch.
+            pub fn minted_at(&self) -> u32 {
+                let [a, b, c, d, ..] = self.0;
+                u32::from_be_bytes([a, b, c, d])
+            }
         }
 
         impl From<[u8; 12]> for $name {
@@ -164,6 +170,10 @@ minted_id!(
 minted_id!(
     /// A message.
     MessageId
+);
+minted_id!(
+    /// A report.
+    ReportId
 );
 
 fn parse_hex(text: &str) -> Option<[u8; 12]> {

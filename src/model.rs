@@ -20,10 +20,7 @@ pub struct Timestamp(pub i64);
 impl Timestamp {
     /// The wall clock. Never the source of an order: that is `seq`.
     pub fn now() -> Self {
-        let since_epoch = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or(Duration::ZERO);
-        Self(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+        SystemTime::now().into()
     }
 
     /// Whole seconds since the epoch, clamped to what an id's four bytes hold.
@@ -35,6 +32,13 @@ impl Timestamp {
 /// RFC 3339, UTC, with milliseconds.
 const MILLISECONDS: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+
+impl From<SystemTime> for Timestamp {
+    fn from(time: SystemTime) -> Self {
+        let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        Self(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+    }
+}
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -137,6 +141,11 @@ macro_rules! coded {
 
 coded!(ChatKind { PetInquiry = "pet_inquiry", Direct = "direct", General = "general" });
 coded!(MessageKind { Text = "text", Image = "image", Video = "video" });
+
+// Below the macro, which it uses.
+mod report;
+
+pub use self::report::{Evidence, Report, ReportReason, ReportStatus};
 
 /// A conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,6 +8,7 @@ use crate::access::Refusal;
 use crate::backend;
 use crate::chat;
 use crate::disposal::Unfinished;
+use crate::guard::Wait;
 
 /// An answer that is not a success.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,22 +98,27 @@ impl From<chat::Error> for Failure {
             | E::NotPetOwner => StatusCode::BAD_REQUEST,
             E::CallerUnknown | E::CallerBanned => StatusCode::UNAUTHORIZED,
             E::AccessDenied | E::ChatBlocked | E::NotSender => StatusCode::FORBIDDEN,
-            E::UserNotFound | E::PetNotFound | E::MessageNotFound => StatusCode::NOT_FOUND,
-            E::Conflict => StatusCode::CONFLICT,
-            E::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
+            E::UserNotFound | E::PetNotFound | E::MessageNotFound | E::ReportNotFound => {
+                StatusCode::NOT_FOUND
+            }
+            E::Conflict | E::TooManyBlocks => StatusCode::CONFLICT,
+            E::RateLimited(_) | E::DuplicateMessage(_) | E::TooManyChats(_) => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             E::QuotaExceeded => StatusCode::PAYLOAD_TOO_LARGE,
             E::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
             E::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         };
-        let retry_after = match error {
-            E::RateLimited(seconds) => Some(seconds),
-            E::Unavailable => Some(1),
-            _ => None,
-        };
         Self {
-            retry_after,
+            retry_after: error.retry_after(),
             ..Self::new(status, error.code(), error.to_string())
         }
+    }
+}
+
+impl From<Wait> for Failure {
+    fn from(wait: Wait) -> Self {
+        chat::Error::from(wait).into()
     }
 }
 
@@ -145,6 +151,7 @@ impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::User(error) => error.into(),
+            Refusal::RateLimited(seconds) => chat::Error::RateLimited(seconds).into(),
             Refusal::Unavailable(seconds) => Self {
                 retry_after: Some(seconds),
                 ..Self::unavailable(refusal.to_string())

@@ -1,5 +1,8 @@
 //! The routes about messages.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use super::body::RequestBody;
 use hyper::body::Body as _;
 use hyper::header::CONTENT_TYPE;
@@ -8,13 +11,31 @@ use serde_json::json;
 
 use super::request::{self, MAX_PAGE};
 use super::response::{Body, succeeded};
-use super::uploads::with_idle_limit;
-use super::{Api, Failure};
+use super::uploads::paced;
+use super::{Api, Failure, address};
 use crate::chat::{Caller, Error, History, MAX_CLIENT_ID, Sent};
 use crate::id::ChatId;
 use crate::input::{SendInput, parse_id};
 use crate::media::{MediaError, multipart};
 use crate::view;
+
+/// Which messages of a chat, and at most how many.
+pub(super) fn part_asked_for(request: &Request<RequestBody>) -> Result<(History, u64), Failure> {
+    let limit = request::number(request, "limit", 50)?.min(MAX_PAGE);
+    let (before, after) = (
+        request::query(request, "before"),
+        request::query(request, "after"),
+    );
+    let which = match (before, after) {
+        (None, None) => History::Page(request::number(request, "page", 1)?),
+        (Some(id), None) => History::Before(parse_id(&id, "before")?),
+        (None, Some(id)) => History::After(parse_id(&id, "after")?),
+        (Some(_), Some(_)) => {
+            return Err(Error::InvalidRequest("give before or after, not both").into());
+        }
+    };
+    Ok((which, limit))
+}
 
 impl Api {
     pub(super) async fn messages(
@@ -24,19 +45,7 @@ impl Api {
         request: &Request<RequestBody>,
     ) -> Result<Response<Body>, Failure> {
         let chat = parse_id(chat, "chatId")?;
-        let limit = request::number(request, "limit", 50)?.min(MAX_PAGE);
-        let (before, after) = (
-            request::query(request, "before"),
-            request::query(request, "after"),
-        );
-        let which = match (before, after) {
-            (None, None) => History::Page(request::number(request, "page", 1)?),
-            (Some(id), None) => History::Before(parse_id(&id, "before")?),
-            (None, Some(id)) => History::After(parse_id(&id, "after")?),
-            (Some(_), Some(_)) => {
-                return Err(Error::InvalidRequest("give before or after, not both").into());
-            }
-        };
+        let (which, limit) = part_asked_for(request)?;
         let page = self.chat.history(caller, chat, which, limit).await?;
         let messages: Vec<_> = page.messages.iter().map(view::message).collect();
         let data = json!({ "messages": messages, "pagination": view::history_pages(&page) });
@@ -73,6 +82,8 @@ impl Api {
         if key.is_none() {
             self.chat.check_may_upload(&caller.user).await?;
         }
+        let address = address(&request);
+        self.guard.check_volume(&caller.user, address)?;
         let content_type = request.headers().get(CONTENT_TYPE).cloned();
         let content_type = content_type
             .as_ref()
@@ -82,8 +93,13 @@ impl Api {
         if request.body().size_hint().lower() > multipart::max_body(&self.media) {
             return Err(MediaError::TooLarge.into());
         }
-        let body = with_idle_limit(request.into_body(), self.upload_idle);
-        let form = multipart::receive(content_type, body, &self.media).await?;
+        let received = Arc::default();
+        let body = paced(request.into_body(), self.upload_pace, Arc::clone(&received));
+        let form = multipart::receive(content_type, body, &self.media).await;
+        // Whatever became of it. A client that went away is not counted for its last piece, and has not got its file stored either.
+        let bytes = received.load(Ordering::Relaxed);
+        self.guard.charge_volume(&caller.user, address, bytes);
+        let form = form?;
         let sent = self.send_received(caller.clone(), chat, form, key).await?;
         stored(&sent, "Media message sent successfully")
     }

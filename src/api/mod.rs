@@ -6,32 +6,37 @@ mod body;
 mod chats;
 mod failure;
 mod messages;
+mod people;
 mod request;
 mod response;
 mod uploads;
 
 use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HeaderMap};
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response};
 use percent_encoding::percent_decode_str;
 
 use self::admin::Resource;
 pub use self::admin::{AdminKey, Connections, Gauge, TokenMint};
 use self::body::RequestBody;
 pub use self::failure::Failure;
-pub(crate) use self::response::full;
 pub use self::response::{Body, failed};
-pub use self::uploads::Uploads;
+pub(crate) use self::response::{envelope, full};
+pub use self::uploads::{UploadPace, Uploads};
 use crate::access::{Access, Identity};
+use crate::audit::Audit;
 use crate::auth::bearer;
 use crate::backend::Backend;
 use crate::backup::Online;
 use crate::chat::{Caller, Service};
 use crate::disposal::Disposal;
+use crate::figures::Figures;
+use crate::guard::{Action, Guard};
 use crate::media::Media;
 
 /// What the routes work with.
@@ -57,12 +62,18 @@ pub struct Api {
     pub backup: Online,
     /// Signs tokens for the host.
     pub mint: TokenMint,
+    /// What happened, counted.
+    pub figures: Arc<Figures>,
+    /// Where admins' deeds are written down.
+    pub audit: Arc<Audit>,
     /// How many are connected.
     pub connections: Gauge,
     /// When the server began to serve.
     pub started: Instant,
-    /// How long an upload may stand still.
-    pub upload_idle: Duration,
+    /// How slow an upload may be.
+    pub upload_pace: UploadPace,
+    /// How often anybody may ask.
+    pub guard: Arc<Guard>,
 }
 
 /// A thing the API can do.
@@ -77,8 +88,24 @@ enum Endpoint<'p> {
     MarkRead(&'p str),
     ToggleBlock(&'p str),
     DeleteMessage(&'p str),
+    BlockUser(&'p str),
+    BlockedUsers,
+    Report,
     Upload(&'p str),
     Admin(Resource<'p>),
+}
+
+impl Endpoint<'_> {
+    /// The limit that a request counts against. That a chat is new turns out later.
+    fn action(self) -> Action {
+        match self {
+            Self::Send(_) => Action::Message,
+            Self::SendMedia(_) => Action::Upload,
+            Self::ToggleBlock(_) | Self::BlockUser(_) => Action::Block,
+            Self::Report => Action::Report,
+            _ => Action::Read,
+        }
+    }
 }
 
 /// The route table: who answers a path, and to which methods.
@@ -87,6 +114,9 @@ fn route<'p>(path: &[&'p str]) -> Option<(&'static str, Endpoint<'p>)> {
         ["api", "chat", "create"] => ("POST", Endpoint::CreateChat),
         ["api", "chat", "my-chats"] => ("GET, HEAD", Endpoint::MyChats),
         ["api", "chat", "unread-count"] => ("GET, HEAD", Endpoint::UnreadCount),
+        ["api", "chat", "blocked-users"] => ("GET, HEAD", Endpoint::BlockedUsers),
+        ["api", "chat", "report"] => ("POST", Endpoint::Report),
+        ["api", "chat", "block-user", user] => ("PUT, DELETE", Endpoint::BlockUser(user)),
         ["api", "chat", "message", message] => ("DELETE", Endpoint::DeleteMessage(message)),
         ["api", "chat", chat, "messages"] => ("GET, HEAD", Endpoint::Messages(chat)),
         ["api", "chat", chat, "send"] => ("POST", Endpoint::Send(chat)),
@@ -104,7 +134,10 @@ impl Api {
     pub async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
         match self.dispatch(RequestBody::of(request)).await {
             Ok(response) => response,
-            Err(failure) => failed(&failure),
+            Err(failure) => {
+                self.figures.refused(failure.code);
+                failed(&failure)
+            }
         }
     }
 
@@ -124,7 +157,9 @@ impl Api {
             Endpoint::Admin(resource) => return self.admin(resource, request).await,
             _ => {}
         }
-        let caller = self.caller(request.headers()).await?;
+        let address = address(&request);
+        let caller = self.caller(request.headers(), address).await?;
+        self.guard.take(endpoint.action(), &caller.user, address)?;
         match endpoint {
             Endpoint::CreateChat => self.create_chat(&caller, request).await,
             Endpoint::MyChats => self.my_chats(&caller, &request).await,
@@ -135,18 +170,34 @@ impl Api {
             Endpoint::MarkRead(chat) => self.mark_read(&caller, chat).await,
             Endpoint::ToggleBlock(chat) => self.toggle_block(&caller, chat).await,
             Endpoint::DeleteMessage(message) => self.delete_message(&caller, message).await,
+            Endpoint::BlockUser(user) => {
+                let blocks = request.method() == Method::PUT;
+                self.set_blocked(&caller, user, blocks).await
+            }
+            Endpoint::BlockedUsers => self.blocked_users(&caller).await,
+            Endpoint::Report => self.report(&caller, request).await,
             Endpoint::Upload(_) | Endpoint::Admin(_) => Err(Failure::not_found()),
         }
     }
 
-    async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Failure> {
-        let Identity { user, .. } = self.access.identify(token(headers)).await?;
+    async fn caller(
+        &self,
+        headers: &HeaderMap,
+        address: Option<IpAddr>,
+    ) -> Result<Caller, Failure> {
+        let Identity { user, .. } = self.access.identify(token(headers), address).await?;
         let origin = headers
             .get("x-socket-id")
             .and_then(|id| id.to_str().ok())
             .map(str::to_owned);
         Ok(Caller { user, origin })
     }
+}
+
+/// Where the request came from, as the server says.
+fn address<B>(request: &Request<B>) -> Option<IpAddr> {
+    let peer = request.extensions().get::<SocketAddr>();
+    peer.map(SocketAddr::ip)
 }
 
 /// The bearer token; one that is no text is not missing but wrong, and verifies as such.

@@ -1,7 +1,8 @@
 //! Uploaded files: given out by name, stored with the message that shows them, removed with the last one.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::body::RequestBody;
@@ -9,11 +10,13 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use http_body_util::{BodyDataStream, BodyExt};
 use hyper::{Request, Response, StatusCode};
+use tokio::time::Instant;
 
 use super::request;
 use super::response::Body;
-use super::{Api, Failure, token};
+use super::{Api, Failure, address, token};
 use crate::chat::{Caller, Content, Error, NewMessage, Sent};
+use crate::guard::Action;
 use crate::id::{ChatId, MessageId, UserId};
 use crate::media::multipart::Form;
 use crate::media::{Kind, MediaError, Stored, WIDTHS};
@@ -81,10 +84,12 @@ impl Api {
         request: Request<RequestBody>,
         name: &str,
     ) -> Result<Response<Body>, Failure> {
+        let address = address(&request);
+        self.guard.take_unnamed(Action::Read, address)?;
         if self.private_media {
             let given = request::query(&request, "token");
             let token = token(request.headers()).or(given.as_deref());
-            let identity = self.access.identify(token).await?;
+            let identity = self.access.identify(token, address).await?;
             self.chat.check_may_fetch(&identity.user, name).await?;
         }
         let width = thumbnail_width(&request)?;
@@ -196,16 +201,51 @@ fn attachment(stored: Stored, caption: Option<String>) -> Result<Content, Error>
     Content::received(kind, caption, file)
 }
 
-/// The pieces of a body as they come; one that stands still for `idle` has failed.
-pub(super) fn with_idle_limit(
+/// How slow an upload may be; past it it has failed. A client that trickles would keep its place for ever.
+#[derive(Debug, Clone, Copy)]
+pub struct UploadPace {
+    /// How long it may stand still.
+    pub idle: Duration,
+    /// Bytes per second on average, after [`UploadPace::START`].
+    pub min_rate: u64,
+    /// How long it may take in all.
+    pub total: Duration,
+}
+
+impl UploadPace {
+    /// For so long nobody asks how fast it is.
+    const START: Duration = Duration::from_secs(30);
+
+    fn keeps_up(self, bytes: u64, elapsed: Duration) -> bool {
+        elapsed <= Self::START || bytes >= self.min_rate.saturating_mul(elapsed.as_secs())
+    }
+
+    /// Until when the next piece has to be there.
+    fn next(self, began: Instant, now: Instant) -> Instant {
+        (now + self.idle).min(began + self.total)
+    }
+}
+
+/// The pieces of a body as they come, counted in `received`; one that is too slow has failed.
+pub(super) fn paced(
     body: RequestBody,
-    idle: Duration,
+    pace: UploadPace,
+    received: Arc<AtomicU64>,
 ) -> impl Stream<Item = Result<Bytes, Box<dyn std::error::Error + Send + Sync>>> {
-    stream::unfold(Some(BodyDataStream::new(body)), move |body| async move {
-        let mut body = body?;
-        match tokio::time::timeout(idle, body.next()).await {
+    let began = Instant::now();
+    let body = Some((BodyDataStream::new(body), received));
+    stream::unfold(body, move |body| async move {
+        let (mut body, received) = body?;
+        match tokio::time::timeout_at(pace.next(began, Instant::now()), body.next()).await {
             Ok(piece) => match piece? {
-                Ok(piece) => Some((Ok(piece), Some(body))),
+                Ok(piece) => {
+                    let size = piece.len() as u64;
+                    let bytes = received.fetch_add(size, Ordering::Relaxed) + size;
+                    if !pace.keeps_up(bytes, began.elapsed()) {
+                        return Some((Err("the upload is too slow".into()), None));
+                    }
+                    Some((Ok(piece), Some((body, received))))
+                }
                 Err(error) => Some((Err(error.into()), None)),
             },
             Err(elapsed) => Some((Err(elapsed.into()), None)),
@@ -236,5 +276,41 @@ impl From<MediaError> for Failure {
             }
         };
         Self::new(status, code, message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trickle_is_too_slow_and_a_slow_start_is_not() {
+        let pace = UploadPace {
+            idle: Duration::from_secs(30),
+            min_rate: 1024,
+            total: Duration::from_hours(1),
+        };
+        let seconds = Duration::from_secs;
+        assert!(pace.keeps_up(0, seconds(30)));
+        assert!(!pace.keeps_up(31 * 1024 - 1, seconds(31)));
+        assert!(pace.keeps_up(31 * 1024, seconds(31)));
+        let off = UploadPace {
+            min_rate: 0,
+            ..pace
+        };
+        assert!(off.keeps_up(0, seconds(3000)));
+    }
+
+    #[test]
+    fn an_upload_may_not_take_for_ever() {
+        let pace = UploadPace {
+            idle: Duration::from_secs(30),
+            min_rate: 0,
+            total: Duration::from_mins(1),
+        };
+        let began = Instant::now();
+        let next = |after| pace.next(began, began + Duration::from_secs(after)) - began;
+        assert_eq!(next(0), Duration::from_secs(30));
+        assert_eq!(next(50), Duration::from_mins(1));
     }
 }

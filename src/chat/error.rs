@@ -1,5 +1,6 @@
 //! Why a rule said no: the contract of `chat` with both edges, which translate it each in one exhaustive `match`.
 
+use crate::guard::Wait;
 use crate::store;
 
 /// A refusal, with the sentence that clients see.
@@ -56,12 +57,24 @@ pub enum Error {
     /// No such message, or not in this chat.
     #[error("Message not found")]
     MessageNotFound,
+    /// No such report.
+    #[error("Report not found")]
+    ReportNotFound,
+    /// The user has blocked as many people as one may.
+    #[error("You have blocked as many people as one may")]
+    TooManyBlocks,
     /// The same `clientMessageId` with other content.
     #[error("This clientMessageId was already used for another message")]
     Conflict,
     /// Too many in too short a time.
     #[error("Too many requests. Try again in {0} s")]
     RateLimited(u64),
+    /// The same content to too many chats.
+    #[error("You have sent this to many people already. Try again in {0} s")]
+    DuplicateMessage(u64),
+    /// More new chats than a person opens within an hour.
+    #[error("You have opened many chats already. Try again in {0} s")]
+    TooManyChats(u64),
     /// The user's files take as much as they may.
     #[error("Your storage for pictures and videos is full. Delete some to send others")]
     QuotaExceeded,
@@ -93,12 +106,33 @@ impl Error {
             Self::NotSender => "not_sender",
             Self::PetNotFound => "pet_not_found",
             Self::MessageNotFound => "message_not_found",
+            Self::ReportNotFound => "report_not_found",
+            Self::TooManyBlocks => "too_many_blocks",
             Self::Conflict => "conflict",
             Self::RateLimited(_) => "rate_limited",
+            Self::DuplicateMessage(_) => "duplicate_message",
+            Self::TooManyChats(_) => "too_many_chats",
             Self::QuotaExceeded => "quota_exceeded",
             Self::StorageFull => "storage_full",
             Self::Unavailable => "unavailable",
         }
+    }
+
+    /// In how many seconds it may be otherwise, where that is known.
+    pub fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::RateLimited(seconds)
+            | Self::DuplicateMessage(seconds)
+            | Self::TooManyChats(seconds) => Some(*seconds),
+            Self::Unavailable => Some(1),
+            _ => None,
+        }
+    }
+}
+
+impl From<Wait> for Error {
+    fn from(Wait(seconds): Wait) -> Self {
+        Self::RateLimited(seconds)
     }
 }
 

@@ -2,6 +2,7 @@
 //! after it is on stable storage, in commit order. Only `realtime::delivery` turns them into emits.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde::Serialize;
 
@@ -34,6 +35,8 @@ pub enum Event {
         participants: Vec<UserId>,
         /// The receivers' counters.
         unread: Vec<UnreadChange>,
+        /// When it came in.
+        arrived: Instant,
         /// Whose doing it was.
         by: Caller,
     },
@@ -129,6 +132,22 @@ pub enum Event {
         /// To whom.
         audience: Vec<UserId>,
     },
+    /// A user is not shown to some others any more: to them they look as if they had gone. Not on disk: the block is.
+    PresenceHidden {
+        /// Who.
+        user: UserId,
+        /// From whom.
+        audience: Vec<UserId>,
+    },
+    /// Somebody blocked or unblocked a person, which is nobody's business but their own.
+    UserBlocked {
+        /// Whom.
+        user: UserId,
+        /// Blocked, or not any more.
+        is_blocked: bool,
+        /// Whose doing it was.
+        by: Caller,
+    },
     /// Somebody types or has stopped. Volatile: the only event that is not on disk.
     Typing {
         /// Where.
@@ -167,7 +186,13 @@ impl Event {
             Event::ChatOpened { chat, .. } => record(6, &chat.chat.id),
             Event::MessagesDeleted { chat, messages, .. } => record(7, &(chat, messages)),
             Event::UserExpelled { user } => record(8, user),
+            Event::UserBlocked {
+                user,
+                is_blocked,
+                by,
+            } => record(9, &(&by.user, user, is_blocked)),
             Event::PresenceChanged { .. }
+            | Event::PresenceHidden { .. }
             | Event::Typing { .. }
             | Event::ChatUpdated { .. }
             | Event::CountersSank { .. } => Vec::new(),

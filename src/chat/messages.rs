@@ -77,7 +77,8 @@ impl Service {
         new: NewMessage,
         sent_at: Option<Timestamp>,
     ) -> Result<Sent, Error> {
-        let events = self.events.clone();
+        let (events, watch) = (self.events.clone(), Arc::clone(&self.watch));
+        let arrived = Instant::now();
         // What was said elsewhere long ago is not refused for its size.
         let quota = sent_at.map_or(self.options.media_quota, |_| 0);
         self.store
@@ -91,6 +92,10 @@ impl Service {
                     });
                 }
                 let chat = open_to(tx, &caller.user, chat)?;
+                if sent_at.is_none() {
+                    let now = Instant::now();
+                    watch.message(&caller.user, &chat, &new.content, now)?;
+                }
                 if let Content::Received(_, _, file) = &new.content {
                     check_quota(tx, &caller.user, file.size, quota)?;
                 }
@@ -103,6 +108,7 @@ impl Service {
                     message: sent,
                     participants,
                     unread,
+                    arrived,
                     by: caller,
                 };
                 match sent_at {

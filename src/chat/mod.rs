@@ -12,18 +12,23 @@ mod directory;
 mod erasure;
 mod error;
 mod event;
+mod floods;
 mod history;
 mod messages;
 mod operations;
+mod oversight;
 mod presence;
 mod receipts;
+mod reports;
 mod retention;
 #[cfg(test)]
 mod tests;
 mod typing;
 mod updates;
+mod user_blocks;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -35,13 +40,18 @@ pub use self::directory::Profile;
 pub use self::erasure::{ErasedCounts, Erasure, PetStub};
 pub use self::error::Error;
 pub use self::event::{Event, UnreadChange};
+pub use self::floods::Bounds;
+use self::floods::Watch;
 pub use self::history::{History, HistoryPage, Pages};
 pub use self::messages::{MAX_CLIENT_ID, NewMessage, Sent};
 pub use self::operations::{Compaction, Statistics, StorageState};
+pub use self::oversight::{Chats, Found};
 pub use self::presence::Presence;
 use self::receipts::Receipts;
+pub use self::reports::{NewReport, Reported};
 pub use self::retention::{Expiry, TooOld};
 use self::updates::Updates;
+use crate::guard::Guard;
 use crate::id::UserId;
 use crate::limits::{Limiter, Rate};
 use crate::store::{Store, Transaction};
@@ -75,6 +85,8 @@ pub struct Options {
     pub media_quota: u64,
     /// How fast one user may send.
     pub message_rate: Rate,
+    /// How long a user whose last connection was lost is still online.
+    pub offline_grace: Duration,
 }
 
 /// The chat: every rule is a method, in the file named after its subject. Cheap to clone.
@@ -89,6 +101,7 @@ pub struct Service {
     compacting: Arc<tokio::sync::Mutex<()>>,
     sending: Arc<Limiter<UserId>>,
     greeting: Arc<Limiter<UserId>>,
+    watch: Arc<Watch>,
     options: Options,
 }
 
@@ -106,9 +119,19 @@ impl Service {
             compacting: Arc::default(),
             sending: Arc::new(Limiter::new(options.message_rate)),
             greeting: Arc::new(Limiter::new(GREETING_RATE)),
+            watch: Arc::default(),
             options,
         };
         (service, out)
+    }
+
+    /// The same service, which refuses what looks like a flood and tells `guard` of it. Without this nothing is too much.
+    #[must_use]
+    pub fn watched_by(self, guard: Arc<Guard>, bounds: Bounds) -> Self {
+        Self {
+            watch: Arc::new(Watch::new(guard, bounds)),
+            ..self
+        }
     }
 
     /// Who is online.

@@ -1,16 +1,20 @@
 //! What happened, to whom it matters. The only place that emits what others did: one task, so every socket sees a
 //! chat's events in commit order. An event is encoded once and its bytes are shared.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::rooms;
 use crate::chat::{Caller, Event, MessageDetails, Service, UnreadChange};
+use crate::figures::Figures;
 use crate::id::{ChatId, MessageId, UserId};
 use crate::model::Timestamp;
 use crate::socketio::{CloseReason, Namespace, Outgoing, SocketId};
 use crate::view::{
     self, BlockedView, DeletedView, ManyDeletedView, PresenceView, ReceiptView, Time, TypingView,
+    UserBlockedView,
 };
 
 /// Turns events into emits.
@@ -18,14 +22,16 @@ use crate::view::{
 pub struct Delivery {
     chat: Service,
     namespace: Namespace,
+    figures: Arc<Figures>,
 }
 
 impl Delivery {
     /// Delivers the events of `chat` to the sockets of `namespace`.
-    pub fn new(chat: Service, namespace: &Namespace) -> Self {
+    pub fn new(chat: Service, namespace: &Namespace, figures: Arc<Figures>) -> Self {
         Self {
             chat,
             namespace: namespace.clone(),
+            figures,
         }
     }
 
@@ -36,16 +42,20 @@ impl Delivery {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "it is a table")]
     fn deliver(&self, event: Event) {
         match event {
             Event::MessageSent {
                 message,
                 participants,
                 unread,
+                arrived,
                 by,
             } => {
                 self.message(&message, &participants, &by);
                 self.counters(&unread, &by);
+                let (chat, kind) = (message.message.chat, message.message.kind.as_str());
+                self.figures.delivered(chat, kind, arrived.elapsed());
             }
             Event::MessageRead {
                 chat,
@@ -128,8 +138,26 @@ impl Delivery {
                 user,
                 last_seen,
                 audience,
+            } => self.presence(&user, last_seen, &audience),
+            Event::PresenceHidden { user, audience } => {
+                let view = PresenceView {
+                    user_id: &user,
+                    is_online: false,
+                    last_seen: None,
+                };
+                self.to_users("userStatus", &view, &audience);
+            }
+            Event::UserBlocked {
+                user,
+                is_blocked,
+                by,
             } => {
-                self.presence(&user, last_seen, &audience);
+                let view = UserBlockedView {
+                    user_id: &user,
+                    is_blocked,
+                };
+                let own = std::slice::from_ref(&by.user);
+                self.to_participants("userBlocked", &view, own, &by);
             }
             Event::Typing {
                 chat,

@@ -5,6 +5,7 @@ mod events;
 mod rooms;
 mod typing;
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -15,12 +16,16 @@ use serde_json::value::{RawValue, to_raw_value};
 use tokio::time::Instant;
 
 pub use self::delivery::Delivery;
-use self::typing::Typing;
-use crate::access::{Access, Identity};
+use self::typing::{Typing, Typists};
+use crate::access::{Access, Identity, Refusal};
 use crate::auth::bearer;
 use crate::chat::{Caller, Service};
+use crate::figures::Figures;
+use crate::guard::Guard;
 use crate::id::{ChatId, UserId};
-use crate::socketio::{ConnectError, DisconnectReason, Event, Handler, Handshake, Socket};
+use crate::socketio::{
+    CloseReason, ConnectError, DisconnectReason, Event, Handler, Handshake, Socket,
+};
 
 /// The one namespace.
 pub const NAMESPACE: &str = "/";
@@ -30,12 +35,17 @@ pub const NAMESPACE: &str = "/";
 pub struct Realtime {
     chat: Service,
     access: Arc<Access>,
+    guard: Arc<Guard>,
+    figures: Arc<Figures>,
+    typists: Arc<Typists>,
 }
 
 /// What is kept for a connected socket: it exists only once its user is known.
 #[derive(Debug)]
 pub struct Connected {
     caller: Caller,
+    /// Where its handshake came from.
+    address: Option<IpAddr>,
     name: String,
     typing: Typing,
 }
@@ -60,9 +70,20 @@ struct Sender {
 }
 
 impl Realtime {
-    /// Events go to `chat`; `access` decides who connects.
-    pub fn new(chat: Service, access: Arc<Access>) -> Self {
-        Self { chat, access }
+    /// Events go to `chat`; `access` decides who connects, `guard` how often they may ask, and `figures` counts refusals.
+    pub fn new(
+        chat: Service,
+        access: Arc<Access>,
+        guard: Arc<Guard>,
+        figures: Arc<Figures>,
+    ) -> Self {
+        Self {
+            chat,
+            access,
+            guard,
+            figures,
+            typists: Arc::default(),
+        }
     }
 
     async fn identify(
@@ -79,9 +100,11 @@ impl Realtime {
             Some(token) => Some(bearer(token).unwrap_or(token)),
             None => header.and_then(bearer),
         };
-        self.access.identify(token).await.map_err(|refusal| {
+        let identified = self.access.identify(token, address(handshake)).await;
+        identified.map_err(|refusal| {
             tracing::info!(code = refusal.code(), "socket refused");
-            self::refusal(refusal.code())
+            self.figures.refused(refusal.code());
+            self::refusal(&refusal)
         })
     }
 }
@@ -108,14 +131,15 @@ impl Handler for Realtime {
         self.chat
             .check_welcome(&user)
             .await
-            .map_err(|error| refusal(error.code()))?;
+            .map_err(|error| refusal(&error.into()))?;
         self.chat.socket_connected(&user).await;
         tracing::info!(socket = %socket.id(), user = %user, name = ?name, "socket connected");
         let caller = Caller { user, origin: None };
         Ok(Connected {
             caller,
+            address: address(socket.handshake()),
             name,
-            typing: Typing::default(),
+            typing: Typing::new(&self.typists),
         })
     }
 
@@ -142,7 +166,11 @@ impl Handler for Realtime {
     }
 
     async fn on_event(&self, socket: &Socket, state: &Connected, event: Event) {
-        events::handle(&self.chat, socket, state, &event).await;
+        let handled = events::handle(&self.chat, &self.guard, socket, state, &event).await;
+        if let Err(error) = handled {
+            events::refuse(socket, &event, &error);
+            self.figures.refused(error.code());
+        }
     }
 
     async fn on_disconnect(&self, socket: &Socket, state: Connected, reason: DisconnectReason) {
@@ -151,13 +179,34 @@ impl Handler for Realtime {
             socket = %socket.id(), user = %user, name = ?state.name, reason = reason.as_str(), "socket disconnected"
         );
         state.typing.stop_all(&self.chat, user);
-        self.chat.socket_disconnected(user).await;
+        // Who is no longer welcome is not expected back.
+        if is_loss(reason) && self.chat.check_welcome(user).await.is_ok() {
+            self.chat.socket_lost(user).await;
+        } else {
+            self.chat.socket_disconnected(user).await;
+        }
     }
 }
 
-fn refusal(code: &str) -> ConnectError {
+/// Whether the client has gone without having said so, and is likely to come back.
+fn is_loss(reason: DisconnectReason) -> bool {
+    match reason {
+        DisconnectReason::ClientDisconnected | DisconnectReason::ServerDisconnected => false,
+        DisconnectReason::SessionClosed(reason) => reason != CloseReason::ClientClosed,
+    }
+}
+
+fn address(handshake: &Handshake) -> Option<IpAddr> {
+    handshake.peer().as_ref().map(SocketAddr::ip)
+}
+
+fn refusal(refusal: &Refusal) -> ConnectError {
     let refused = ConnectError::new("Authentication error");
-    match to_raw_value(&json!({ "code": code })) {
+    let data = match refusal.retry_after() {
+        Some(seconds) => json!({ "code": refusal.code(), "retryAfter": seconds }),
+        None => json!({ "code": refusal.code() }),
+    };
+    match to_raw_value(&data) {
         Ok(data) => refused.with_data(data),
         Err(_) => refused,
     }

@@ -15,6 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 
+use super::proxy::Proxies;
+
 /// The counts and their limits.
 #[derive(Debug)]
 pub(super) struct Connections {
@@ -23,17 +25,24 @@ pub(super) struct Connections {
     refused: AtomicU64,
     per_address: usize,
     write_timeout: Duration,
+    proxies: Proxies,
     addresses: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
 impl Connections {
-    pub(super) fn new(total: u32, per_address: u32, write_timeout: Duration) -> Self {
+    pub(super) fn new(
+        total: u32,
+        per_address: u32,
+        write_timeout: Duration,
+        proxies: Proxies,
+    ) -> Self {
         Self {
             total: total as usize,
             free: Arc::new(Semaphore::new(total as usize)),
             refused: AtomicU64::new(0),
             per_address: per_address as usize,
             write_timeout,
+            proxies,
             addresses: Arc::default(),
         }
     }
@@ -51,7 +60,7 @@ impl Connections {
     }
 
     /// Counts a connection; gives the stream back when its address has too many. Loopback is a proxy, a test
-    /// or this machine's owner and has no limit of its own.
+    /// or this machine's owner and has no limit of its own; nor has a trusted proxy, which many people stand behind.
     pub(super) fn count<S>(
         &self,
         stream: S,
@@ -59,7 +68,8 @@ impl Connections {
         permit: Option<OwnedSemaphorePermit>,
     ) -> Result<Counted<S>, S> {
         let address = peer.ip().to_canonical();
-        if !address.is_loopback() {
+        let is_exempt = address.is_loopback() || self.proxies.trusts(address);
+        if !is_exempt {
             let mut addresses = self
                 .addresses
                 .lock()
@@ -201,7 +211,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_address_cannot_take_all_and_gives_back_what_it_had() {
-        let connections = Connections::new(10, 2, Duration::MAX);
+        let connections = Connections::new(10, 2, Duration::MAX, proxies("192.0.2.0/24"));
         let peer: SocketAddr = "203.0.113.7:1".parse().unwrap();
         let other: SocketAddr = "203.0.113.8:1".parse().unwrap();
         let count = async |peer| connections.count((), peer, connections.permit().await);
@@ -216,10 +226,19 @@ mod tests {
         assert!(count(peer).await.is_ok());
     }
 
+    fn proxies(trusted: &str) -> Proxies {
+        Proxies::new(&[trusted.parse().unwrap()])
+    }
+
     #[tokio::test]
-    async fn loopback_has_no_limit_of_its_own() {
-        let connections = Connections::new(10, 1, Duration::MAX);
-        for peer in ["127.0.0.1:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
+    async fn loopback_and_trusted_proxies_have_no_limit_of_their_own() {
+        let connections = Connections::new(10, 1, Duration::MAX, proxies("192.0.2.0/24"));
+        for peer in [
+            "127.0.0.1:1",
+            "[::1]:1",
+            "[::ffff:127.0.0.1]:1",
+            "192.0.2.7:1",
+        ] {
             let peer: SocketAddr = peer.parse().unwrap();
             let held: Vec<_> = (0..3).map(|_| connections.count((), peer, None)).collect();
             assert!(held.iter().all(Result::is_ok));
@@ -229,7 +248,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_reader_that_never_reads_is_given_up() {
-        let connections = Connections::new(10, 1, Duration::from_millis(1));
+        let connections = Connections::new(10, 1, Duration::from_millis(1), Proxies::default());
         let (ours, _theirs) = tokio::io::duplex(8);
         let mut counted = connections
             .count(ours, "127.0.0.1:1".parse().unwrap(), None)

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Error;
-use crate::api::AdminKey;
+use crate::api::{AdminKey, UploadPace};
 use crate::auth::{Expiry, KeySet, PublicKey, Secret, Strength, Verifier};
 use crate::backend::{self, Tolerance};
 use crate::chat;
-use crate::config::{Serve, TransportName};
+use crate::config::{Serve, Switch, TransportName};
 use crate::disposal;
 use crate::engineio::{self, Transports};
+use crate::guard::{self, Limit};
 use crate::limits::Rate;
 use crate::media;
 use crate::realtime;
@@ -42,6 +43,15 @@ pub(super) fn secrets(config: &Serve) -> Result<Vec<Secret>, Error> {
         &config.storage.data_dir,
         strength,
     )?)
+}
+
+/// Whether there is a chat page at `/`.
+pub(super) fn has_chat_page(config: &Serve) -> bool {
+    match config.web_ui {
+        Some(Switch::On) => true,
+        Some(Switch::Off) => false,
+        None => config.demo,
+    }
 }
 
 /// The file of keys that change, if there is one.
@@ -101,6 +111,54 @@ pub(super) fn rules(config: &Serve) -> chat::Options {
             per_minute,
             burst: rules.message_burst,
         },
+        offline_grace: Duration::from_secs(rules.offline_grace),
+    }
+}
+
+/// What may be asked how often.
+pub(super) fn guard(config: &Serve) -> guard::Settings {
+    if config.rules.no_rate_limit {
+        return guard::Settings::default();
+    }
+    let abuse = &config.abuse;
+    let limit = |per_user, per_address| Limit {
+        per_user,
+        per_address,
+    };
+    guard::Settings {
+        messages: limit(0, abuse.message_rate_per_address),
+        typing: limit(abuse.typing_rate, abuse.typing_rate_per_address),
+        chats: limit(abuse.chat_rate, abuse.chat_rate_per_address),
+        blocks: limit(abuse.block_rate, abuse.block_rate_per_address),
+        uploads: limit(abuse.upload_rate, abuse.upload_rate_per_address),
+        reads: limit(abuse.read_rate, abuse.read_rate_per_address),
+        reports: limit(abuse.report_rate, abuse.report_rate_per_address),
+        upload_kib: limit(
+            abuse.upload_volume << 10,
+            abuse.upload_volume_per_address << 10,
+        ),
+        failed_authentications: abuse.failed_auth_rate,
+    }
+}
+
+/// What is too much of one user.
+pub(super) fn bounds(config: &Serve) -> chat::Bounds {
+    let abuse = &config.abuse;
+    let limit = |limit| if config.rules.no_rate_limit { 0 } else { limit };
+    chat::Bounds {
+        chats_per_hour: limit(abuse.chats_per_hour),
+        chats_per_hour_established: limit(abuse.chats_per_hour_established),
+        duplicate_chats: limit(abuse.duplicate_chats),
+        blocked_users: abuse.max_blocked_users,
+    }
+}
+
+/// How slow an upload may be.
+pub(super) fn upload_pace(config: &Serve) -> UploadPace {
+    UploadPace {
+        idle: Duration::from_secs(config.storage.upload_idle_timeout),
+        min_rate: config.abuse.min_upload_rate,
+        total: Duration::from_secs(config.abuse.upload_timeout),
     }
 }
 

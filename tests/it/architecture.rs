@@ -6,15 +6,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each module may name. `*` is everything but `commands`.
-const ARROWS: [(&str, &str); 28] = [
+const ARROWS: [(&str, &str); 31] = [
     ("id", ""),
     ("limits", ""),
     ("journal", ""),
+    // Users have buckets by their id.
+    ("guard", "id limits"),
     ("media", ""),
     ("cors", ""),
     ("engineio", ""),
     ("socketio", "engineio"),
     ("model", "id"),
+    // Counted where it happens and shown elsewhere: both ends name it, it names neither.
+    ("figures", "id"),
+    ("audit", "model"),
     ("auth", "id"),
     // A flag is an address, and the one who asks it says what an address is.
     ("config", "id backend"),
@@ -24,21 +29,23 @@ const ARROWS: [(&str, &str); 28] = [
     // What may stand in a backup is named by those who name files.
     ("archive", "journal media"),
     ("backup", "archive journal media model store"),
-    ("chat", "store model id limits"),
+    // A rule that sees a flood tells who counts them for the admin.
+    ("chat", "store model id limits guard"),
     // What a backend says becomes an upsert of the host's, so it calls the chat, never the store.
     ("backend", "chat id limits model pet_document"),
-    ("access", "auth backend chat id"),
+    // A token that is no good counts against the address it came from.
+    ("access", "auth backend chat guard id"),
     ("view", "chat model id"),
     ("input", "chat id model"),
     // Between the two that know of messages and of files, and below the edge that asks for an erasure.
     ("disposal", "chat id media model pet_document"),
     (
         "api",
-        "access auth backend backup chat disposal id input limits media model pet_document view",
+        "access audit auth backend backup chat disposal figures guard id input limits media model pet_document view",
     ),
     (
         "realtime",
-        "access auth chat id input limits model socketio view",
+        "access auth chat figures guard id input limits model socketio view",
     ),
     // Offline: it reads the store's own tables, shows them in the shapes of the API, and takes files as uploads are taken.
     ("exchange", "chat id media model pet_document store view"),

@@ -82,22 +82,39 @@ async fn a_foreign_page_cannot_open_a_websocket() {
 }
 
 #[tokio::test]
-async fn a_session_ends_with_its_token() {
-    let server = TestServer::start(&[]).await;
+async fn a_session_ends_with_its_token_and_nobody_sees_the_refresh() {
+    let server = TestServer::start(&["--offline-grace", "300"]).await;
+    let rohan = server.user("rohan").await;
+    let chat = rohan.chat_with(&server.user("asha").await).await;
+    let mut watching = Client::connect(&server, &rohan).await;
     let short = token_for("asha", Some("asha"), Duration::from_secs(2));
+    let (mut poller, reply) = Poller::connect(&server, Some(&short)).await;
+    assert!(reply.starts_with("40"), "{reply}");
     let auth = json!({ "token": short });
     let mut asha = Client::try_connect(server.address(), Some(&auth), &[])
         .await
         .unwrap();
+    assert_eq!(watching.event("userStatus").await["isOnline"], true);
     // As a loss of the transport: with a namespace's DISCONNECT the client would not reconnect by itself.
     assert_eq!(asha.ended().await, []);
+    // Over polling that is a CLOSE, and a session that nobody knows any more.
+    assert_eq!(poller.packet().await, "1");
+    assert_eq!(poller.status_of("42[\"online\"]").await, 400);
+    let refused = Client::try_connect(server.address(), Some(&auth), &[]).await;
+    assert_eq!(refused.err(), Some(refusal("token_expired")));
     let asha = server.stranger("asha");
-    Client::connect(&server, &asha).await;
+    let _again = Client::connect(&server, &asha).await;
+    asha.says(&chat, "with a new token").await;
+    let meanwhile = watching.until_hears("with a new token").await;
+    assert!(
+        meanwhile.iter().all(|(name, _)| name != "userStatus"),
+        "{meanwhile:?}"
+    );
 }
 
 #[tokio::test]
 async fn presence_follows_the_first_and_the_last_tab() {
-    let server = TestServer::start(&[]).await;
+    let server = TestServer::start(&["--offline-grace", "0"]).await;
     let (asha, rohan) = (server.user("asha").await, server.user("rohan").await);
     let chat = rohan.chat_with(&asha).await;
     let eve = server.user("eve").await;
@@ -142,6 +159,45 @@ async fn presence_follows_the_first_and_the_last_tab() {
         until.iter().all(|(_, payload)| payload["userId"] != "asha"),
         "{until:?}"
     );
+}
+
+/// How long the grace is, paused time tells; here, that a lost connection has one and a goodbye none.
+#[tokio::test]
+async fn who_lost_the_network_is_away_only_after_a_grace() {
+    let server = TestServer::start(&["--offline-grace", "300", "--recovery-window", "0"]).await;
+    let (asha, rohan) = (server.user("asha").await, server.user("rohan").await);
+    let chat = rohan.chat_with(&asha).await;
+    let mut watching = Client::connect(&server, &rohan).await;
+    let mut first = Client::connect(&server, &asha).await;
+    assert_eq!(watching.event("userStatus").await["isOnline"], true);
+    first.drop_connection().await;
+    let again = Client::connect(&server, &asha).await;
+    again.leave().await;
+    let mut last = Client::connect(&server, &asha).await;
+    asha.says(&chat, "back again").await;
+    let quiet = watching.until_hears("back again").await;
+    assert!(
+        quiet.iter().all(|(name, _)| name != "userStatus"),
+        "{quiet:?}"
+    );
+    let listed = rohan.get("/api/chat/my-chats").await.ok(200);
+    assert_eq!(listed["chats"][0]["participants"][1]["isOnline"], true);
+
+    let other = server.user("other").await;
+    rohan.chat_with(&other).await;
+    let mut socket = Client::connect(&server, &other).await;
+    let came = watching.event("userStatus").await;
+    assert_eq!(
+        (&came["userId"], &came["isOnline"]),
+        (&json!("other"), &json!(true))
+    );
+    socket.raw("41").await;
+    let gone = watching.event("userStatus").await;
+    assert_eq!(
+        (&gone["userId"], &gone["isOnline"]),
+        (&json!("other"), &json!(false))
+    );
+    last.raw("41").await;
 }
 
 #[tokio::test]

@@ -1,17 +1,21 @@
 //! The chat from outside: the server runs in this process on a free port, and clients speak raw HTTP/1.1 and raw
 //! Socket.IO text to it, so that a mistake in the server's own codecs cannot hide itself.
 
+mod description;
 mod fake_backend;
 mod process;
 mod rest;
 mod server;
 mod sockets;
 
+mod abuse;
 mod admin;
 mod backend;
+mod cases;
 mod commands;
 mod connecting;
 mod defects;
+mod documentation;
 mod durability;
 mod erasing;
 mod flags;
@@ -20,7 +24,11 @@ mod http;
 mod keys;
 mod limits;
 mod media;
+mod model;
+mod oversight;
 mod paging;
+mod parity;
+mod people;
 mod pictures;
 mod realtime;
 mod recovery;
@@ -28,6 +36,7 @@ mod refusals;
 mod routes;
 mod scenarios;
 mod sending;
+mod survival;
 
 use std::time::Duration;
 
