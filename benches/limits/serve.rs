@@ -94,6 +94,14 @@ impl Limit {
                 json!({ "data": { "_id": chat } }).to_string().into(),
             )
         } else {
+            // A send: counted, and canned like the rest.
+            let id = path
+                .trim_start_matches("/api/chat/")
+                .trim_end_matches("/send");
+            let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(chat) = world.chats.get_mut(id) {
+                chat.last_seq += 1;
+            }
             (StatusCode::CREATED, Bytes::from_static(b"{}"))
         };
         let status = if path.ends_with("/unread-count") {

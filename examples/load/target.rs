@@ -195,17 +195,26 @@ impl Target {
         })
     }
 
-    /// Waits until the server's memory no longer falls, at most half a minute.
+    /// Waits until the server's memory no longer falls, a quarter of a minute at least and half a one at most: allocators give back what
+    /// is free only after a while.
     pub(crate) async fn settle(&self) -> Option<Cost> {
-        let mut last = self.cost()?;
-        for _ in 0..30 {
+        let mut least = self.cost()?;
+        let mut since = 0;
+        for second in 0..30 {
             tokio::time::sleep(Duration::from_secs(1)).await;
             let now = self.cost()?;
-            if now.rss_kib + 256 >= last.rss_kib {
-                return Some(now);
+            if now.rss_kib + 256 < least.rss_kib {
+                since = second;
             }
-            last = now;
+            least = if now.rss_kib < least.rss_kib {
+                now
+            } else {
+                least
+            };
+            if second >= 15 && second - since >= 5 {
+                break;
+            }
         }
-        Some(last)
+        self.cost()
     }
 }
