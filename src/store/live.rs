@@ -206,18 +206,16 @@ impl Source for Snapshot<'_> {
     fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Bytes>, Error> {
         let state = &self.0;
         let changed = state.waiting.get(tree, key);
-        match changed.or_else(|| state.leaving.get(tree, key)) {
-            Some(value) => Ok(value.clone()),
-            None => {
-                let index = state.index.as_ref().ok_or_else(unavailable)?;
-                if let Some(known) = state.cache.get(tree, key) {
-                    return Ok(known);
-                }
-                let found = index.get(tree, key)?;
-                state.cache.keep(tree, key, &found);
-                Ok(found)
-            }
+        if let Some(value) = changed.or_else(|| state.leaving.get(tree, key)) {
+            return Ok(value.clone());
         }
+        let index = state.index.as_ref().ok_or_else(unavailable)?;
+        if let Some(known) = state.cache.get(tree, key) {
+            return Ok(known);
+        }
+        let found = index.get(tree, key)?;
+        state.cache.keep(tree, key, &found);
+        Ok(found)
     }
 
     fn range(&self, tree: Tree, range: Range<Vec<u8>>) -> Box<dyn Iterator<Item = Row> + '_> {
