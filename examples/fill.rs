@@ -63,6 +63,7 @@ async fn main() -> Result<()> {
             per_minute: 0,
             burst: 1,
         },
+        offline_grace: std::time::Duration::ZERO,
     };
     let (chat, mut events) = Service::new(store.clone(), options);
     tokio::spawn(async move { while events.recv().await.is_some() {} });

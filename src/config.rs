@@ -61,6 +61,10 @@ pub struct Serve {
     #[arg(long)]
     pub demo: bool,
 
+    /// The chat page at /: on with --demo, else off. Without --demo it asks for a token, or takes it from /#token=…
+    #[arg(long, value_enum, value_name = "ON|OFF")]
+    pub web_ui: Option<Switch>,
+
     /// Network flags.
     #[command(flatten)]
     pub network: Network,
@@ -176,6 +180,9 @@ pub struct Admin {
     /// Longest life in seconds of a token made by the admin API; past it 400
     #[arg(long, default_value_t = 86_400, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=315_360_000))]
     pub max_token_ttl: u64,
+    /// Size of the audit log in MiB: who looked into which conversation, who banned or erased whom; past it the oldest half goes
+    #[arg(long, default_value_t = 16, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=65_536))]
+    pub audit_size: u64,
 }
 
 /// Where things are kept.
@@ -251,6 +258,9 @@ pub struct Rules {
     /// Turn every rate limit off
     #[arg(long)]
     pub no_rate_limit: bool,
+    /// Seconds for which a user whose last connection was lost is still shown as online; 0 for none
+    #[arg(long, default_value_t = 5, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=300))]
+    pub offline_grace: u64,
 }
 
 /// Engine.IO and Socket.IO.
@@ -368,6 +378,15 @@ fn parse_origin(text: &str) -> Result<String, String> {
                 .to_owned(),
         )
     }
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// On.
+    On,
+    /// Off.
+    Off,
 }
 
 /// Form of the log lines.

@@ -3,6 +3,7 @@
 mod connections;
 mod counts;
 mod dispatch;
+mod malformed;
 mod proxy;
 mod settings;
 mod tasks;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use hyper::StatusCode;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -23,11 +25,13 @@ use tokio_util::task::TaskTracker;
 use self::connections::{Connections, Counted};
 pub use self::counts::{ConnectionCounts, Counts};
 use self::dispatch::{Dispatch, MAX_HEADER_BYTES};
+use self::malformed::{Turn, Wire};
 use self::proxy::Proxies;
 use self::tasks::Background;
 use crate::access::Access;
 use crate::api::{Api, Connections as Connected, Gauge, TokenMint, Uploads};
-use crate::auth::{KeyError, KeySet, SecretError};
+use crate::audit::Audit;
+use crate::auth::{KeyError, KeySet, Secret, SecretError};
 use crate::backend::{Backend, TrustError};
 use crate::backup::Online;
 use crate::chat::{self, Service};
@@ -36,12 +40,13 @@ use crate::cors::Cors;
 use crate::disposal::Disposal;
 use crate::engineio::Engine;
 use crate::exchange;
+use crate::figures::Figures;
 use crate::guard::Guard;
 use crate::media::{Media, Owner, OwnerError};
 use crate::realtime::{Delivery, Realtime};
 use crate::socketio::{Io, SocketIo};
 use crate::store::{self, Store, WriterThread};
-use crate::web::Demo;
+use crate::web::{Demo, Pages};
 
 /// A client has this long to send its request's head.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -180,10 +185,12 @@ impl Server {
         let guard = Arc::new(Guard::new(settings::guard(config)));
         let (chat, events) = Service::new(store.clone(), settings::rules(config));
         let chat = chat.watched_by(Arc::clone(&guard), settings::bounds(config));
+        let audit = open_audit(config)?;
         let (media, owner) = open_media(config, store.is_new().await?)?;
         let disposal = Disposal::new(chat.clone(), Arc::clone(&media));
         let namespace = settings::namespace(config);
-        let delivery = Delivery::new(chat.clone(), &namespace);
+        let figures = Arc::new(Figures::default());
+        let delivery = Delivery::new(chat.clone(), &namespace, Arc::clone(&figures));
         let backup = Online::new(store.clone(), Media::clone(&media));
         let mut background = Background::start(
             store,
@@ -197,14 +204,20 @@ impl Server {
         }
         // Before anybody is let in, and after somebody listens to what comes of it.
         disposal.finish().await.map_err(Error::Disposal)?;
-        let demo = match secret {
-            Some(secret) => Some(Demo::load(&chat, &secret).await.map_err(Error::Demo)?),
-            None => None,
+        let pages = Pages {
+            chat: settings::has_chat_page(config),
+            admin: admin_key.is_some(),
+            demo: load_demo(&chat, secret).await?,
         };
         let backend = Backend::new(settings::backend(config), chat.clone())?.map(Arc::new);
         let access = Access::new(verifier, chat.clone(), backend.clone(), Arc::clone(&guard));
         let access = Arc::new(access);
-        let realtime = Realtime::new(chat.clone(), Arc::clone(&access), Arc::clone(&guard));
+        let realtime = Realtime::new(
+            chat.clone(),
+            Arc::clone(&access),
+            Arc::clone(&guard),
+            Arc::clone(&figures),
+        );
         let sockets = SocketIo::new(
             settings::socketio_config(config),
             Io::of(&[namespace]),
@@ -226,6 +239,8 @@ impl Server {
                 secret: signing,
                 max_ttl: config.admin.max_token_ttl,
             },
+            figures,
+            audit,
             connections: gauge(&engine, &connections),
             started: Instant::now(),
             uploads: Uploads::new(
@@ -245,7 +260,7 @@ impl Server {
             proxies: Proxies::new(&network.trusted_proxy),
             engine,
             cors: Cors::new(&network.cors_origin),
-            demo,
+            pages,
             chat,
             stopping: CancellationToken::new(),
             killed: CancellationToken::new(),
@@ -284,7 +299,7 @@ impl Server {
 
     /// The demo, if it was asked for.
     pub fn demo(&self) -> Option<&Demo> {
-        self.dispatch.demo.as_ref()
+        self.dispatch.pages.demo.as_ref()
     }
 
     /// Serves until `shutdown` resolves, then drains and syncs; or until the store fails.
@@ -349,27 +364,27 @@ async fn accept(listener: &TcpListener, dispatch: &Arc<Dispatch>, tracker: &Task
 
 /// One connection too many from its address: told so if that needs no waiting, and closed.
 fn refuse(stream: &TcpStream) {
-    const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n\
-        Connection: close\r\nContent-Length: 84\r\n\r\n\
-        {\"success\":false,\"message\":\"Too many connections\",\"data\":null,\"error\":\"unavailable\"}";
-    let _ = stream.try_write(ANSWER);
+    let _ = stream.try_write(&malformed::refusal(StatusCode::SERVICE_UNAVAILABLE));
 }
 
 /// One TCP connection: requests one after the other, until it closes, is upgraded, or the server stops.
 async fn serve_connection(dispatch: Arc<Dispatch>, stream: Counted<TcpStream>, peer: SocketAddr) {
     let (stopping, killed) = (dispatch.stopping.clone(), dispatch.killed.clone());
+    let turn = Turn::default();
+    let wire = Wire::new(stream, turn.clone());
     let service = service_fn(move |mut request| {
         let client = dispatch.proxies.client(peer, request.headers());
         request.extensions_mut().insert(client);
-        let dispatch = Arc::clone(&dispatch);
-        async move { Ok::<_, std::convert::Infallible>(dispatch.handle(request).await) }
+        turn.begin();
+        let (dispatch, turn) = (Arc::clone(&dispatch), turn.clone());
+        async move { Ok::<_, std::convert::Infallible>(turn.answer(dispatch.handle(request).await)) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEADER_BYTES)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(wire), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let mut draining = false;
@@ -412,6 +427,24 @@ async fn open_store(config: &Serve) -> Result<(Store, WriterThread), Error> {
     let (store, writer) = opening.await.map_err(|_| store::Error::Panicked)??;
     warn_of_half_an_import(&store).await?;
     Ok((store, writer))
+}
+
+async fn load_demo(chat: &Service, secret: Option<Secret>) -> Result<Option<Demo>, Error> {
+    match secret {
+        Some(secret) => Ok(Some(Demo::load(chat, &secret).await.map_err(Error::Demo)?)),
+        None => Ok(None),
+    }
+}
+
+/// Opened even without an admin key: a directory that cannot hold it is found at the start, not when somebody looks away.
+fn open_audit(config: &Serve) -> Result<Arc<Audit>, Error> {
+    let data_dir = &config.storage.data_dir;
+    let limit = config.admin.audit_size << 20;
+    let opened = Audit::open(data_dir, limit).map_err(|source| Error::DataDir {
+        path: data_dir.join("audit").display().to_string(),
+        source,
+    })?;
+    Ok(Arc::new(opened))
 }
 
 /// Takes the address and does not listen yet: whoever connects while the store is opening is refused, not kept waiting.

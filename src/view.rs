@@ -216,6 +216,14 @@ pub fn chat(details: &ChatDetails) -> ChatView<'_> {
     }
 }
 
+/// The view of a chat for those who take no part in it: nothing that was said.
+pub fn chat_without_words(details: &ChatDetails) -> ChatView<'_> {
+    ChatView {
+        last_message: None,
+        ..chat(details)
+    }
+}
+
 /// `chatUpdated`: what has changed of a chat without a message.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]

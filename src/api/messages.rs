@@ -19,6 +19,24 @@ use crate::input::{SendInput, parse_id};
 use crate::media::{MediaError, multipart};
 use crate::view;
 
+/// Which messages of a chat, and at most how many.
+pub(super) fn part_asked_for(request: &Request<RequestBody>) -> Result<(History, u64), Failure> {
+    let limit = request::number(request, "limit", 50)?.min(MAX_PAGE);
+    let (before, after) = (
+        request::query(request, "before"),
+        request::query(request, "after"),
+    );
+    let which = match (before, after) {
+        (None, None) => History::Page(request::number(request, "page", 1)?),
+        (Some(id), None) => History::Before(parse_id(&id, "before")?),
+        (None, Some(id)) => History::After(parse_id(&id, "after")?),
+        (Some(_), Some(_)) => {
+            return Err(Error::InvalidRequest("give before or after, not both").into());
+        }
+    };
+    Ok((which, limit))
+}
+
 impl Api {
     pub(super) async fn messages(
         &self,
@@ -27,19 +45,7 @@ impl Api {
         request: &Request<RequestBody>,
     ) -> Result<Response<Body>, Failure> {
         let chat = parse_id(chat, "chatId")?;
-        let limit = request::number(request, "limit", 50)?.min(MAX_PAGE);
-        let (before, after) = (
-            request::query(request, "before"),
-            request::query(request, "after"),
-        );
-        let which = match (before, after) {
-            (None, None) => History::Page(request::number(request, "page", 1)?),
-            (Some(id), None) => History::Before(parse_id(&id, "before")?),
-            (None, Some(id)) => History::After(parse_id(&id, "after")?),
-            (Some(_), Some(_)) => {
-                return Err(Error::InvalidRequest("give before or after, not both").into());
-            }
-        };
+        let (which, limit) = part_asked_for(request)?;
         let page = self.chat.history(caller, chat, which, limit).await?;
         let messages: Vec<_> = page.messages.iter().map(view::message).collect();
         let data = json!({ "messages": messages, "pagination": view::history_pages(&page) });

@@ -25,15 +25,17 @@ use self::admin::Resource;
 pub use self::admin::{AdminKey, Connections, Gauge, TokenMint};
 use self::body::RequestBody;
 pub use self::failure::Failure;
-pub(crate) use self::response::full;
 pub use self::response::{Body, failed};
+pub(crate) use self::response::{envelope, full};
 pub use self::uploads::{UploadPace, Uploads};
 use crate::access::{Access, Identity};
+use crate::audit::Audit;
 use crate::auth::bearer;
 use crate::backend::Backend;
 use crate::backup::Online;
 use crate::chat::{Caller, Service};
 use crate::disposal::Disposal;
+use crate::figures::Figures;
 use crate::guard::{Action, Guard};
 use crate::media::Media;
 
@@ -60,6 +62,10 @@ pub struct Api {
     pub backup: Online,
     /// Signs tokens for the host.
     pub mint: TokenMint,
+    /// What happened, counted.
+    pub figures: Arc<Figures>,
+    /// Where admins' deeds are written down.
+    pub audit: Arc<Audit>,
     /// How many are connected.
     pub connections: Gauge,
     /// When the server began to serve.
@@ -128,7 +134,10 @@ impl Api {
     pub async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
         match self.dispatch(RequestBody::of(request)).await {
             Ok(response) => response,
-            Err(failure) => failed(&failure),
+            Err(failure) => {
+                self.figures.refused(failure.code);
+                failed(&failure)
+            }
         }
     }
 

@@ -37,8 +37,8 @@ pub(super) fn succeeded<T: Serialize>(
     Ok(answer(status, json))
 }
 
-/// A failure in the envelope.
-pub fn failed(failure: &Failure) -> Response<Body> {
+/// The envelope of a failure, for whoever writes it without a response.
+pub(crate) fn envelope(failure: &Failure) -> Vec<u8> {
     let envelope = Envelope::<()> {
         success: false,
         message: &failure.message,
@@ -46,10 +46,12 @@ pub fn failed(failure: &Failure) -> Response<Body> {
         error: Some(failure.code),
     };
     // Serialising two strings to memory cannot fail.
-    let mut response = answer(
-        failure.status,
-        serde_json::to_vec(&envelope).unwrap_or_default(),
-    );
+    serde_json::to_vec(&envelope).unwrap_or_default()
+}
+
+/// A failure in the envelope.
+pub fn failed(failure: &Failure) -> Response<Body> {
+    let mut response = answer(failure.status, envelope(failure));
     let headers = response.headers_mut();
     if let Some(seconds) = failure.retry_after {
         headers.insert(RETRY_AFTER, seconds.into());

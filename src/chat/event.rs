@@ -2,6 +2,7 @@
 //! after it is on stable storage, in commit order. Only `realtime::delivery` turns them into emits.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde::Serialize;
 
@@ -34,6 +35,8 @@ pub enum Event {
         participants: Vec<UserId>,
         /// The receivers' counters.
         unread: Vec<UnreadChange>,
+        /// When it came in.
+        arrived: Instant,
         /// Whose doing it was.
         by: Caller,
     },

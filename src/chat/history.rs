@@ -2,7 +2,8 @@
 
 use super::details::{Gatherer, MessageDetails, membership};
 use super::{Caller, Error, Service};
-use crate::id::{ChatId, MessageId, UserId};
+use crate::id::{ChatId, MessageId};
+use crate::model::Chat;
 use crate::store::{Source, Tables};
 
 /// Which part of a chat's history.
@@ -64,7 +65,10 @@ impl Service {
         let user = caller.user.clone();
         let page = self
             .store
-            .read(move |tables| read_history(tables, &user, chat, which, limit))
+            .read(move |tables| {
+                let chat = membership(tables, &user, chat)?;
+                part_of(tables, &chat, which, limit)
+            })
             .await?;
         if let Some(newest) = page.messages.last() {
             self.handed_over(chat, &caller.user, newest.message.seq);
@@ -77,14 +81,13 @@ impl Service {
     }
 }
 
-fn read_history<S: Source>(
+/// Whoever asks may see it.
+pub(super) fn part_of<S: Source>(
     tables: &Tables<S>,
-    user: &UserId,
-    chat: ChatId,
+    chat: &Chat,
     which: History,
     limit: u64,
 ) -> Result<HistoryPage, Error> {
-    let chat = membership(tables, user, chat)?;
     let total = chat.last_seq;
     let seq_of = |id| match tables.find_message(id)? {
         Some(message) if message.chat == chat.id => Ok(message.seq),

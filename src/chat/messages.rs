@@ -78,6 +78,7 @@ impl Service {
         sent_at: Option<Timestamp>,
     ) -> Result<Sent, Error> {
         let (events, watch) = (self.events.clone(), Arc::clone(&self.watch));
+        let arrived = Instant::now();
         // What was said elsewhere long ago is not refused for its size.
         let quota = sent_at.map_or(self.options.media_quota, |_| 0);
         self.store
@@ -107,6 +108,7 @@ impl Service {
                     message: sent,
                     participants,
                     unread,
+                    arrived,
                     by: caller,
                 };
                 match sent_at {

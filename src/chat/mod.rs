@@ -16,6 +16,7 @@ mod floods;
 mod history;
 mod messages;
 mod operations;
+mod oversight;
 mod presence;
 mod receipts;
 mod reports;
@@ -27,6 +28,7 @@ mod updates;
 mod user_blocks;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -43,6 +45,7 @@ use self::floods::Watch;
 pub use self::history::{History, HistoryPage, Pages};
 pub use self::messages::{MAX_CLIENT_ID, NewMessage, Sent};
 pub use self::operations::{Compaction, Statistics, StorageState};
+pub use self::oversight::{Chats, Found};
 pub use self::presence::Presence;
 use self::receipts::Receipts;
 pub use self::reports::{NewReport, Reported};
@@ -82,6 +85,8 @@ pub struct Options {
     pub media_quota: u64,
     /// How fast one user may send.
     pub message_rate: Rate,
+    /// How long a user whose last connection was lost is still online.
+    pub offline_grace: Duration,
 }
 
 /// The chat: every rule is a method, in the file named after its subject. Cheap to clone.

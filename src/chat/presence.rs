@@ -1,17 +1,26 @@
 //! Who is online: derived from live sockets, never stored. Only `lastSeen` is.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tokio::time;
 
 use super::event::Event;
 use super::{Error, Service};
 use crate::id::UserId;
 
-/// How many sockets each user has.
+/// Users who may be expected back at once; past it the next one is offline without grace.
+const MAX_EXPECTED: usize = 100_000;
+
+/// How many sockets each user has. One that was lost counts until its client has had the time to come back.
 #[derive(Debug, Default)]
 pub struct Presence {
     sockets: Mutex<HashMap<UserId, usize>>,
+    /// In the order of their loss, which is that of their end.
+    expected: Mutex<VecDeque<(time::Instant, UserId)>>,
+    wake: Notify,
 }
 
 impl Presence {
@@ -53,7 +62,47 @@ impl Presence {
         last
     }
 
-    pub(super) fn only_online(&self, users: Vec<UserId>) -> Vec<UserId> {
+    /// Counts a socket out, unless it is the user's last.
+    fn leave_others(&self, user: &UserId) -> bool {
+        let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+        match sockets.get_mut(user) {
+            Some(count) if *count > 1 => {
+                *count -= 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Keeps a lost socket counted for `grace`. `false` when too many are kept already.
+    fn expect(&self, user: &UserId, grace: Duration) -> bool {
+        let mut expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(until) = time::Instant::now().checked_add(grace) else {
+            return false;
+        };
+        if expected.len() >= MAX_EXPECTED {
+            return false;
+        }
+        expected.push_back((until, user.clone()));
+        drop(expected);
+        self.wake.notify_one();
+        true
+    }
+
+    /// When the next of those who are expected is given up.
+    fn next_given_up(&self) -> Option<time::Instant> {
+        let expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
+        expected.front().map(|(until, _)| *until)
+    }
+
+    /// Takes the next of those who are expected, if it is time.
+    fn give_up(&self) -> Option<UserId> {
+        let mut expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = expected.pop_front_if(|(until, _)| *until <= time::Instant::now())?;
+        Some(due.1)
+    }
+
+    fn only_online(&self, users: Vec<UserId>) -> Vec<UserId> {
         let sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
         let online: HashSet<UserId> = users
             .into_iter()
@@ -68,6 +117,38 @@ impl Service {
     pub async fn socket_connected(&self, user: &UserId) {
         if self.presence.enter(user) {
             self.tell_contacts(user).await;
+        }
+    }
+
+    /// A socket of the user was lost without a goodbye. When it was the last, the user stays online for the time in which a client
+    /// that lost its network is back, so that nobody sees them flicker.
+    pub async fn socket_lost(&self, user: &UserId) {
+        let grace = self.options.offline_grace;
+        if grace.is_zero() {
+            return self.socket_disconnected(user).await;
+        }
+        if self.presence.leave_others(user) {
+            return;
+        }
+        // This is when they were last seen, whenever it will be told.
+        self.touch(user).await;
+        if !self.presence.expect(user, grace) {
+            self.socket_disconnected(user).await;
+        }
+    }
+
+    /// Tells that those are offline who did not come back. Runs until it is dropped.
+    pub async fn give_up_lost(&self) {
+        loop {
+            match self.presence.next_given_up() {
+                None => self.presence.wake.notified().await,
+                Some(until) => time::sleep_until(until).await,
+            }
+            while let Some(user) = self.presence.give_up() {
+                if self.presence.leave(&user) {
+                    self.tell_contacts(&user).await;
+                }
+            }
         }
     }
 

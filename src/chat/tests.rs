@@ -1,6 +1,7 @@
 //! The rules, one by one and in random histories, without REST or sockets.
 
 mod disposal_tests;
+mod presence_tests;
 
 use std::sync::Arc;
 
@@ -14,6 +15,9 @@ use crate::id::{ChatId, MessageId, PetId};
 use crate::limits::Rate;
 use crate::model::{Attachment, ChatKind, MessageKind, Pet, Timestamp};
 use crate::store;
+
+/// How long a user is online after their last connection was lost.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// A service with three users, a pet of the first, and what it announces.
 struct Fixture {
@@ -59,6 +63,7 @@ async fn fixture() -> Fixture {
             per_minute: 0,
             burst: 1,
         },
+        offline_grace: GRACE,
     };
     let (chat, events) = Service::new(store, options);
     for user in ["seller", "buyer", "stranger"] {

@@ -32,6 +32,7 @@ fn house() -> House {
             per_minute: 0,
             burst: 1,
         },
+        offline_grace: std::time::Duration::ZERO,
     };
     let (chat, _) = Service::new(store, options);
     let path = dir.path().join("media");

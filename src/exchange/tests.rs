@@ -129,6 +129,7 @@ pub(super) fn service(store: &Store) -> Service {
             per_minute: 0,
             burst: 1,
         },
+        offline_grace: std::time::Duration::ZERO,
     };
     let (chat, mut events) = Service::new(store.clone(), options);
     tokio::spawn(async move { while events.recv().await.is_some() {} });

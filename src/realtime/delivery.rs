@@ -1,11 +1,14 @@
 //! What happened, to whom it matters. The only place that emits what others did: one task, so every socket sees a
 //! chat's events in commit order. An event is encoded once and its bytes are shared.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::rooms;
 use crate::chat::{Caller, Event, MessageDetails, Service, UnreadChange};
+use crate::figures::Figures;
 use crate::id::{ChatId, MessageId, UserId};
 use crate::model::Timestamp;
 use crate::socketio::{CloseReason, Namespace, Outgoing, SocketId};
@@ -19,14 +22,16 @@ use crate::view::{
 pub struct Delivery {
     chat: Service,
     namespace: Namespace,
+    figures: Arc<Figures>,
 }
 
 impl Delivery {
     /// Delivers the events of `chat` to the sockets of `namespace`.
-    pub fn new(chat: Service, namespace: &Namespace) -> Self {
+    pub fn new(chat: Service, namespace: &Namespace, figures: Arc<Figures>) -> Self {
         Self {
             chat,
             namespace: namespace.clone(),
+            figures,
         }
     }
 
@@ -44,10 +49,13 @@ impl Delivery {
                 message,
                 participants,
                 unread,
+                arrived,
                 by,
             } => {
                 self.message(&message, &participants, &by);
                 self.counters(&unread, &by);
+                let (chat, kind) = (message.message.chat, message.message.kind.as_str());
+                self.figures.delivered(chat, kind, arrived.elapsed());
             }
             Event::MessageRead {
                 chat,
@@ -130,9 +138,7 @@ impl Delivery {
                 user,
                 last_seen,
                 audience,
-            } => {
-                self.presence(&user, last_seen, &audience);
-            }
+            } => self.presence(&user, last_seen, &audience),
             Event::PresenceHidden { user, audience } => {
                 let view = PresenceView {
                     user_id: &user,

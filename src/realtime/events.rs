@@ -88,50 +88,52 @@ struct Named {
     client_message_id: Option<String>,
 }
 
-/// Handles one event of a connected socket. Never ends the connection.
+/// Handles one event of a connected socket and acknowledges what succeeded. Never ends the connection.
 pub(super) async fn handle(
     chat: &Service,
     guard: &Guard,
     socket: &Socket,
     state: &Connected,
     event: &Event,
-) {
+) -> Result<(), Error> {
     let user = &state.caller.user;
-    if let Some(action) = action(event.name())
-        && let Err(wait) = guard.take(action, user, state.address)
-    {
-        return refuse(socket, event, &wait.into());
+    if let Some(action) = action(event.name()) {
+        guard.take(action, user, state.address)?;
     }
-    let outcome = match event.name() {
+    let message = match event.name() {
         "online" => {
             chat.say_online(user).await;
-            Ok(None)
+            None
         }
-        "join-chat" | "joinChat" => said("Chat joined", join(chat, socket, state, event).await),
-        "leave-chat" | "leaveChat" => said("Chat left", leave(socket, event)),
-        "typing" => said("Typing told", typing(chat, state, event).await),
+        "join-chat" | "joinChat" => {
+            join(chat, socket, state, event).await?;
+            Some("Chat joined")
+        }
+        "leave-chat" | "leaveChat" => {
+            leave(socket, event)?;
+            Some("Chat left")
+        }
+        "typing" => {
+            typing(chat, state, event).await?;
+            Some("Typing told")
+        }
         "sendMessage" => return send(chat, socket, state, event).await,
-        "markAsRead" => said(
-            "Messages marked as read",
-            mark_read(chat, state, event).await,
-        ),
+        "markAsRead" => {
+            mark_read(chat, state, event).await?;
+            Some("Messages marked as read")
+        }
         // An unknown event is silence: a newer client may know more than we do.
-        _ => return,
+        _ => return Ok(()),
     };
-    match outcome {
-        Ok(message) => acknowledge(
-            socket,
-            event,
-            &Ack {
-                success: true,
-                message,
-                data: None,
-                error: None,
-                retry_after: None,
-            },
-        ),
-        Err(error) => refuse(socket, event, &error),
-    }
+    let ack = Ack {
+        success: true,
+        message,
+        data: None,
+        error: None,
+        retry_after: None,
+    };
+    acknowledge(socket, event, &ack);
+    Ok(())
 }
 
 /// The limit that an event counts against. `online` has its own; leaving costs nothing.
@@ -142,11 +144,6 @@ fn action(event: &str) -> Option<Action> {
         "sendMessage" => Action::Message,
         _ => return None,
     })
-}
-
-/// The sentence of a success's ack.
-fn said(message: &str, outcome: Result<(), Error>) -> Result<Option<&str>, Error> {
-    outcome.map(|()| Some(message))
 }
 
 async fn join(
@@ -172,12 +169,13 @@ async fn typing(chat: &Service, state: &Connected, event: &Event) -> Result<(), 
     let TypingInput { chat_id, is_typing } = read(event)?;
     let id = parse_id(&chat_id, "chatId")?;
     let user = &state.caller.user;
-    chat.typing(user, id, is_typing).await?;
     if is_typing {
+        chat.typing(user, id, true).await?;
         state.typing.started(chat, user, id);
-    } else {
-        state.typing.stopped(id);
+        return Ok(());
     }
+    chat.check_may_send(user, id).await?;
+    state.typing.stopped(chat, user, id);
     Ok(())
 }
 
@@ -192,34 +190,24 @@ async fn mark_read(chat: &Service, state: &Connected, event: &Event) -> Result<(
     Ok(())
 }
 
-async fn send(chat: &Service, socket: &Socket, state: &Connected, event: &Event) {
-    let new = read::<SendToChat>(event).and_then(|input| {
-        input
-            .message
-            .into_message(parse_id(&input.chat_id, "chatId")?, None)
-    });
-    let sent = match new {
-        Ok(new) => chat.send_message(&state.caller, new).await,
-        Err(error) => Err(error),
+async fn send(
+    chat: &Service,
+    socket: &Socket,
+    state: &Connected,
+    event: &Event,
+) -> Result<(), Error> {
+    let SendToChat { chat_id, message } = read(event)?;
+    let new = message.into_message(parse_id(&chat_id, "chatId")?, None)?;
+    let sent = chat.send_message(&state.caller, new).await?;
+    let ack = Ack {
+        success: true,
+        message: Some("Message sent successfully"),
+        data: Some(view::message(&sent.message)),
+        error: None,
+        retry_after: None,
     };
-    match sent {
-        Ok(sent) => {
-            let message = Some("Message sent successfully");
-            let data = Some(view::message(&sent.message));
-            acknowledge(
-                socket,
-                event,
-                &Ack {
-                    success: true,
-                    message,
-                    data,
-                    error: None,
-                    retry_after: None,
-                },
-            );
-        }
-        Err(error) => refuse(socket, event, &error),
-    }
+    acknowledge(socket, event, &ack);
+    Ok(())
 }
 
 fn read<T: for<'de> Deserialize<'de>>(event: &Event) -> Result<T, Error> {
@@ -239,7 +227,7 @@ fn acknowledge(socket: &Socket, event: &Event, ack: &Ack<'_>) {
 }
 
 /// A refusal is both an `error` event and, where one was asked for, a failed ack.
-fn refuse(socket: &Socket, event: &Event, error: &Error) {
+pub(super) fn refuse(socket: &Socket, event: &Event, error: &Error) {
     let message = error.to_string();
     let (message, code) = (message.as_str(), error.code());
     tracing::debug!(event = event.name(), code, "event refused");

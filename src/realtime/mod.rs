@@ -16,13 +16,16 @@ use serde_json::value::{RawValue, to_raw_value};
 use tokio::time::Instant;
 
 pub use self::delivery::Delivery;
-use self::typing::Typing;
+use self::typing::{Typing, Typists};
 use crate::access::{Access, Identity, Refusal};
 use crate::auth::bearer;
 use crate::chat::{Caller, Service};
+use crate::figures::Figures;
 use crate::guard::Guard;
 use crate::id::{ChatId, UserId};
-use crate::socketio::{ConnectError, DisconnectReason, Event, Handler, Handshake, Socket};
+use crate::socketio::{
+    CloseReason, ConnectError, DisconnectReason, Event, Handler, Handshake, Socket,
+};
 
 /// The one namespace.
 pub const NAMESPACE: &str = "/";
@@ -33,6 +36,8 @@ pub struct Realtime {
     chat: Service,
     access: Arc<Access>,
     guard: Arc<Guard>,
+    figures: Arc<Figures>,
+    typists: Arc<Typists>,
 }
 
 /// What is kept for a connected socket: it exists only once its user is known.
@@ -65,12 +70,19 @@ struct Sender {
 }
 
 impl Realtime {
-    /// Events go to `chat`; `access` decides who connects, and `guard` how often they may ask.
-    pub fn new(chat: Service, access: Arc<Access>, guard: Arc<Guard>) -> Self {
+    /// Events go to `chat`; `access` decides who connects, `guard` how often they may ask, and `figures` counts refusals.
+    pub fn new(
+        chat: Service,
+        access: Arc<Access>,
+        guard: Arc<Guard>,
+        figures: Arc<Figures>,
+    ) -> Self {
         Self {
             chat,
             access,
             guard,
+            figures,
+            typists: Arc::default(),
         }
     }
 
@@ -91,6 +103,7 @@ impl Realtime {
         let identified = self.access.identify(token, address(handshake)).await;
         identified.map_err(|refusal| {
             tracing::info!(code = refusal.code(), "socket refused");
+            self.figures.refused(refusal.code());
             self::refusal(&refusal)
         })
     }
@@ -126,7 +139,7 @@ impl Handler for Realtime {
             caller,
             address: address(socket.handshake()),
             name,
-            typing: Typing::default(),
+            typing: Typing::new(&self.typists),
         })
     }
 
@@ -153,7 +166,11 @@ impl Handler for Realtime {
     }
 
     async fn on_event(&self, socket: &Socket, state: &Connected, event: Event) {
-        events::handle(&self.chat, &self.guard, socket, state, &event).await;
+        let handled = events::handle(&self.chat, &self.guard, socket, state, &event).await;
+        if let Err(error) = handled {
+            events::refuse(socket, &event, &error);
+            self.figures.refused(error.code());
+        }
     }
 
     async fn on_disconnect(&self, socket: &Socket, state: Connected, reason: DisconnectReason) {
@@ -162,7 +179,20 @@ impl Handler for Realtime {
             socket = %socket.id(), user = %user, name = ?state.name, reason = reason.as_str(), "socket disconnected"
         );
         state.typing.stop_all(&self.chat, user);
-        self.chat.socket_disconnected(user).await;
+        // Who is no longer welcome is not expected back.
+        if is_loss(reason) && self.chat.check_welcome(user).await.is_ok() {
+            self.chat.socket_lost(user).await;
+        } else {
+            self.chat.socket_disconnected(user).await;
+        }
+    }
+}
+
+/// Whether the client has gone without having said so, and is likely to come back.
+fn is_loss(reason: DisconnectReason) -> bool {
+    match reason {
+        DisconnectReason::ClientDisconnected | DisconnectReason::ServerDisconnected => false,
+        DisconnectReason::SessionClosed(reason) => reason != CloseReason::ClientClosed,
     }
 }
 

@@ -16,6 +16,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::connections::Connections;
+use super::malformed;
 use super::proxy::Proxies;
 use crate::api::{self, Api, Body, Failure};
 use crate::chat::Service;
@@ -24,7 +25,7 @@ use crate::engineio::Engine;
 use crate::realtime::Realtime;
 use crate::socketio::SocketIo;
 use crate::view;
-use crate::web::Demo;
+use crate::web::Pages;
 
 /// The protocol layer with the chat on it.
 pub(super) type Sockets = Engine<SocketIo<Realtime>>;
@@ -42,7 +43,7 @@ pub(super) struct Dispatch {
     pub(super) proxies: Proxies,
     pub(super) engine: Sockets,
     pub(super) cors: Cors,
-    pub(super) demo: Option<Demo>,
+    pub(super) pages: Pages,
     pub(super) chat: Service,
     /// The server stops: finish what is under way.
     pub(super) stopping: CancellationToken,
@@ -77,9 +78,8 @@ impl Dispatch {
 
     async fn route(&self, request: Request<Incoming>) -> Response<Body> {
         if head_bytes(&request) > MAX_HEADER_BYTES {
-            let mut response = Response::new(api::full(""));
-            *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-            return closing(response);
+            let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+            return closing(api::failed(&malformed::unreadable(status)));
         }
         if self.cors.is_preflight(&request) {
             let mut response = Response::new(api::full(""));
@@ -102,7 +102,7 @@ impl Dispatch {
         if self.stopping.is_cancelled() {
             return closing(api::failed(&Failure::unavailable("The server is stopping")));
         }
-        if let Some(response) = self.demo.as_ref().and_then(|demo| demo.serve(&request)) {
+        if let Some(response) = self.pages.serve(&request) {
             return response;
         }
         // In a box: a held poll waits in this same future, and would hold the room that an upload needs.
@@ -175,7 +175,7 @@ fn closing(mut response: Response<Body>) -> Response<Body> {
 }
 
 /// Unique in this process, and unlikely to repeat in the next.
-fn request_id() -> String {
+pub(super) fn request_id() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     static START: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
     let start = START.get_or_init(|| getrandom::u32().unwrap_or_default());

@@ -8,7 +8,7 @@ use crate::api::{AdminKey, UploadPace};
 use crate::auth::{Expiry, KeySet, PublicKey, Secret, Strength, Verifier};
 use crate::backend::{self, Tolerance};
 use crate::chat;
-use crate::config::{Serve, TransportName};
+use crate::config::{Serve, Switch, TransportName};
 use crate::disposal;
 use crate::engineio::{self, Transports};
 use crate::guard::{self, Limit};
@@ -43,6 +43,15 @@ pub(super) fn secrets(config: &Serve) -> Result<Vec<Secret>, Error> {
         &config.storage.data_dir,
         strength,
     )?)
+}
+
+/// Whether there is a chat page at `/`.
+pub(super) fn has_chat_page(config: &Serve) -> bool {
+    match config.web_ui {
+        Some(Switch::On) => true,
+        Some(Switch::Off) => false,
+        None => config.demo,
+    }
 }
 
 /// The file of keys that change, if there is one.
@@ -102,6 +111,7 @@ pub(super) fn rules(config: &Serve) -> chat::Options {
             per_minute,
             burst: rules.message_burst,
         },
+        offline_grace: Duration::from_secs(rules.offline_grace),
     }
 }
 

@@ -39,9 +39,10 @@ impl Background {
     ) -> Self {
         let mut tasks = JoinSet::new();
         tasks.spawn(delivery);
-        let updated = chat.clone();
+        let (updated, left) = (chat.clone(), chat.clone());
         tasks.spawn(async move { chat.store_receipts().await });
         tasks.spawn(async move { updated.tell_updates().await });
+        tasks.spawn(async move { left.give_up_lost().await });
         tasks.spawn(maintain(store.clone(), policy));
         Self {
             store,

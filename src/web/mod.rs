@@ -1,4 +1,5 @@
-//! The demo: users, pets and conversations to try things with, and a chat page that works at once. Only with `--demo`.
+//! The pages in the binary: the chat page, for the people of the demo or for who brings a token, and the admin page. It hands out
+//! files and the demo's session; what the pages show they fetch from the API like anybody else.
 
 mod load;
 
@@ -15,8 +16,11 @@ use crate::api::{Body, full};
 use crate::auth::{Secret, mint};
 use crate::chat::Service;
 
-/// The page's own files, part of the binary.
+/// The pages' own files, part of the binary.
 static ASSETS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/src/web/assets");
+
+/// The session of a server without a demo.
+const NOBODY: &str = r#"{"users":[],"pets":[]}"#;
 
 /// How long a demo token is good for.
 const TOKEN_TTL: Duration = Duration::from_hours(24 * 7);
@@ -25,6 +29,17 @@ const TOKEN_TTL: Duration = Duration::from_hours(24 * 7);
 const POLICY: &str = "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; \
     connect-src 'self' ws: wss:; style-src 'self'; script-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
+
+/// Which pages there are.
+#[derive(Debug)]
+pub struct Pages {
+    /// Whether there is one at `/`.
+    pub chat: bool,
+    /// Whether there is one at `/admin`.
+    pub admin: bool,
+    /// As whom anybody may chat; without a demo the page asks for a token.
+    pub demo: Option<Demo>,
+}
 
 /// The loaded demo.
 #[derive(Debug)]
@@ -79,16 +94,28 @@ impl Demo {
     pub fn users(&self) -> &[DemoUser] {
         &self.users
     }
+}
 
-    /// Answers a request for the page or its files; `None` for anything else.
+impl Pages {
+    /// Answers a request for a page or its files; `None` for anything else.
     pub fn serve<B>(&self, request: &Request<B>) -> Option<Response<Body>> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return None;
         }
         match request.uri().path() {
-            "/" => file("index.html"),
-            "/demo/session.json" => Some(answer("application/json", self.session.clone())),
-            path => file(path.strip_prefix("/demo/assets/")?),
+            "/" if self.chat => file("index.html"),
+            "/admin" | "/admin/" if self.admin => file("admin.html"),
+            "/demo/session.json" if self.chat => {
+                let demo = self.demo.as_ref();
+                let session = demo.map_or(NOBODY, |demo| demo.session.as_str());
+                Some(answer("application/json", session.to_owned()))
+            }
+            path if self.chat || self.admin => {
+                // The demo's people and pets have their pictures under the second name.
+                let name = path.strip_prefix("/web/");
+                file(name.or_else(|| path.strip_prefix("/demo/assets/"))?)
+            }
+            _ => None,
         }
     }
 }

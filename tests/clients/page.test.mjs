@@ -39,13 +39,19 @@ const tickOf = (page, text) => message(page, text).getByTestId('tick');
 
 async function openChat(page, user) {
   await chatWith(page, user).click();
-  await page.getByRole('heading', { level: 1, name: new RegExp(user, 'i') }).waitFor();
+  await page.getByRole('heading', { level: 2, name: new RegExp(user, 'i') }).waitFor();
 }
 
 async function write(page, text) {
   await page.getByTestId('composer').fill(text);
   await page.getByTestId('send').click();
   await message(page, text).waitFor();
+}
+
+/** What can be done with a message is shown where somebody points. */
+async function act(page, text, action) {
+  await message(page, text).hover();
+  await message(page, text).getByTestId(action).click();
 }
 
 /** Waits for an attribute's value; a locator that never gets there fails the test. */
@@ -172,7 +178,7 @@ describe('the demo page', { timeout: 600_000 }, () => {
     await farida.getByTestId('tab-pets').click();
     assert.ok((await farida.getByTestId('pet-aquarium').innerText()).includes('₹1,25,000'));
     await farida.getByTestId('ask-pet-budgies').click();
-    await farida.getByRole('heading', { level: 1, name: 'Joseph' }).waitFor();
+    await farida.getByRole('heading', { level: 2, name: 'Joseph' }).waitFor();
     await farida.locator('.pet-bar').filter({ hasText: '₹1,800' }).waitFor();
     await chatWith(joseph, 'farida').filter({ hasText: 'Budgerigar pair with cage' }).waitFor();
     await write(farida, 'Do they sing in the morning?');
@@ -187,7 +193,7 @@ describe('the demo page', { timeout: 600_000 }, () => {
   test('a reply quotes what it answers, also after a reload', async () => {
     const [rohan, joseph] = await Promise.all([pageOf('rohan'), pageOf('joseph')]);
     await Promise.all([openChat(rohan, 'joseph'), openChat(joseph, 'rohan')]);
-    await message(rohan, 'Can you come to Kochi').getByTestId('reply').click();
+    await act(rohan, 'Can you come to Kochi', 'reply');
     await write(rohan, 'Yes, next month');
     await message(joseph, 'Yes, next month').getByTestId('quote').filter({ hasText: 'Can you come to Kochi' }).waitFor();
     await joseph.reload();
@@ -203,7 +209,7 @@ describe('the demo page', { timeout: 600_000 }, () => {
     await Promise.all([openChat(kabir, 'asha'), openChat(asha, 'kabir')]);
     await write(kabir, 'sent by mistake');
     await message(asha, 'sent by mistake').waitFor();
-    await message(kabir, 'sent by mistake').getByTestId('delete').click();
+    await act(kabir, 'sent by mistake', 'delete');
     await kabir.getByTestId('confirm').click();
     for (const page of [kabir, asha]) {
       await message(page, 'This message was deleted').waitFor();

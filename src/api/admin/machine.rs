@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hyper::{Request, Response, StatusCode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::api::body::RequestBody;
@@ -12,6 +12,7 @@ use crate::api::response::{Body, succeeded};
 use crate::api::{Api, Failure, request};
 use crate::auth::{self, Secret};
 use crate::chat::{Statistics, StorageState};
+use crate::figures::Snapshot;
 use crate::id::UserId;
 use crate::input::parse_id;
 use crate::model::Timestamp;
@@ -46,6 +47,56 @@ pub struct Gauge(pub Box<dyn Fn() -> Connections + Send + Sync>);
 impl std::fmt::Debug for Gauge {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Gauge")
+    }
+}
+
+/// What is told at any time.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Live {
+    version: &'static str,
+    uptime_seconds: u64,
+    online_users: usize,
+    connections: Value,
+    counts: Value,
+    refusals: BTreeMap<&'static str, u64>,
+    activity: Snapshot,
+}
+
+/// What has to be counted first.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Stored {
+    users: u64,
+    pets: u64,
+    chats: u64,
+    messages: u64,
+    media_files: u64,
+    media_bytes: u64,
+    journal_bytes: u64,
+    journal_base_bytes: u64,
+    index_bytes: u64,
+    storage: &'static str,
+}
+
+impl Stored {
+    fn of(statistics: &Statistics) -> Self {
+        Self {
+            users: statistics.users,
+            pets: statistics.pets,
+            chats: statistics.chats,
+            messages: statistics.messages,
+            media_files: statistics.files,
+            media_bytes: statistics.file_bytes,
+            journal_bytes: statistics.journal_bytes,
+            journal_base_bytes: statistics.journal_base_bytes,
+            index_bytes: statistics.index_bytes,
+            storage: match statistics.storage {
+                StorageState::Ok => "ok",
+                StorageState::Refusing => "refusing",
+                StorageState::Failed => "failed",
+            },
+        }
     }
 }
 
@@ -90,48 +141,40 @@ impl Api {
         succeeded(StatusCode::CREATED, "Token created successfully", data)
     }
 
-    pub(super) async fn statistics(&self) -> Result<Response<Body>, Failure> {
-        let Statistics {
-            users,
-            pets,
-            chats,
-            messages,
-            files,
-            file_bytes,
-            journal_bytes,
-            journal_base_bytes,
-            index_bytes,
-            online,
-            storage,
-        } = self.chat.statistics().await?;
+    /// With `?live=true` only what costs nothing to tell, for who asks every few seconds.
+    pub(super) async fn statistics(
+        &self,
+        request: &Request<RequestBody>,
+    ) -> Result<Response<Body>, Failure> {
+        let mut data = json!(self.live());
+        match request::query(request, "live").as_deref() {
+            Some("true") => {}
+            None | Some("false") => {
+                let stored = json!(Stored::of(&self.chat.statistics().await?));
+                if let (Value::Object(data), Value::Object(stored)) = (&mut data, stored) {
+                    data.extend(stored);
+                }
+            }
+            Some(_) => return Err(Failure::invalid_request("live must be true or false")),
+        }
+        succeeded(StatusCode::OK, "Statistics retrieved successfully", data)
+    }
+
+    fn live(&self) -> Live {
         let Connections {
             polling,
             websocket,
             counts,
         } = (self.connections.0)();
-        let data = json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "uptimeSeconds": self.started.elapsed().as_secs(),
-            "users": users,
-            "onlineUsers": online,
-            "pets": pets,
-            "chats": chats,
-            "messages": messages,
-            "mediaFiles": files,
-            "mediaBytes": file_bytes,
-            "journalBytes": journal_bytes,
-            "journalBaseBytes": journal_base_bytes,
-            "indexBytes": index_bytes,
-            "connections": { "polling": polling, "websocket": websocket },
-            "counts": counts,
-            "refusals": self.guard.refusals().into_iter().collect::<BTreeMap<_, _>>(),
-            "storage": match storage {
-                StorageState::Ok => "ok",
-                StorageState::Refusing => "refusing",
-                StorageState::Failed => "failed",
-            },
-        });
-        succeeded(StatusCode::OK, "Statistics retrieved successfully", data)
+        Live {
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_seconds: self.started.elapsed().as_secs(),
+            online_users: self.chat.presence().count(),
+            connections: json!({ "polling": polling, "websocket": websocket }),
+            counts,
+            refusals: self.guard.refusals().into_iter().collect(),
+            activity: self.figures.snapshot(),
+        }
     }
 
     /// Answers when it is done. Goes on when the host goes away.

@@ -2,6 +2,8 @@
 //! to know. Only with an admin key.
 
 mod batch;
+mod chats;
+mod deeds;
 mod key;
 mod machine;
 mod pets;
@@ -13,6 +15,7 @@ use std::str::FromStr;
 
 use hyper::{Method, Request, Response};
 
+use self::deeds::Admin;
 pub use self::key::AdminKey;
 pub use self::machine::{Connections, Gauge, TokenMint};
 use super::body::RequestBody;
@@ -33,6 +36,10 @@ pub(super) enum Resource<'p> {
     Ban(&'p str),
     Pets,
     Pet(&'p str),
+    Chats,
+    Chat(&'p str),
+    Conversation(&'p str),
+    Audit,
     Tokens,
     Stats,
     Suspects,
@@ -50,6 +57,10 @@ pub(super) fn route<'p>(path: &[&'p str]) -> Option<(&'static str, Endpoint<'p>)
         ["users", id, "ban"] => ("POST, DELETE", Resource::Ban(id)),
         ["pets"] => ("GET, HEAD, PUT", Resource::Pets),
         ["pets", id] => ("GET, HEAD, PUT, DELETE", Resource::Pet(id)),
+        ["chats"] => ("GET, HEAD", Resource::Chats),
+        ["chats", id] => ("GET, HEAD", Resource::Chat(id)),
+        ["chats", id, "messages"] => ("GET", Resource::Conversation(id)),
+        ["audit"] => ("GET, HEAD", Resource::Audit),
         ["tokens"] => ("POST", Resource::Tokens),
         ["stats"] => ("GET, HEAD", Resource::Stats),
         ["reports"] => ("GET, HEAD", Resource::Reports),
@@ -70,29 +81,36 @@ impl Api {
     ) -> Result<Response<Body>, Failure> {
         self.check_admin(&request)?;
         let method = request.method().clone();
+        let admin = Admin::of(&request);
         match (resource, method) {
             (Resource::Users, Method::PUT) => self.put_users(request).await,
             (Resource::Users, _) => self.list_users(&request).await,
             (Resource::User(id), Method::PUT) => self.put_user(id, request).await,
-            (Resource::User(id), Method::DELETE) => self.erase_user(id, &request).await,
+            (Resource::User(id), Method::DELETE) => self.erase_user(id, &admin, &request).await,
             (Resource::User(id), _) => {
                 let id = parse_id(id, "userId")?;
                 self.show_user(id, "User retrieved successfully").await
             }
-            (Resource::Ban(id), method) => self.set_banned(id, method == Method::POST).await,
+            (Resource::Ban(id), method) => {
+                self.set_banned(id, &admin, method == Method::POST).await
+            }
             (Resource::Pets, Method::PUT) => self.put_pets(request).await,
             (Resource::Pets, _) => self.list_pets(&request).await,
             (Resource::Pet(id), Method::PUT) => self.put_pet(id, request).await,
-            (Resource::Pet(id), Method::DELETE) => self.remove_pet(id).await,
+            (Resource::Pet(id), Method::DELETE) => self.remove_pet(id, &admin).await,
             (Resource::Pet(id), _) => {
                 let id = parse_id(id, "petId")?;
                 self.show_pet(id, "Pet retrieved successfully").await
             }
+            (Resource::Chats, _) => self.list_chats(&request).await,
+            (Resource::Chat(id), _) => self.show_chat(id).await,
+            (Resource::Conversation(id), _) => self.read_conversation(id, &admin, &request).await,
+            (Resource::Audit, _) => self.list_deeds(&request).await,
             (Resource::Tokens, _) => self.create_token(request).await,
-            (Resource::Stats, _) => self.statistics().await,
-            (Resource::Reports, _) => self.list_reports(&request).await,
-            (Resource::Report(id), Method::PUT) => self.judge_report(id, request).await,
-            (Resource::Report(id), _) => self.show_report(id).await,
+            (Resource::Stats, _) => self.statistics(&request).await,
+            (Resource::Reports, _) => self.list_reports(&admin, &request).await,
+            (Resource::Report(id), Method::PUT) => self.judge_report(id, &admin, request).await,
+            (Resource::Report(id), _) => self.show_report(id, &admin).await,
             (Resource::Suspects, _) => self.suspects(),
             (Resource::Compact, _) => self.compact().await,
             (Resource::Backup, _) => self.send_backup(),
@@ -114,6 +132,7 @@ impl Api {
 /// Which part of a list, in the order of ids.
 struct Listing<I> {
     prefix: String,
+    search: Option<String>,
     after: Option<I>,
     limit: usize,
 }
@@ -125,11 +144,16 @@ fn listing<I: FromStr>(request: &Request<RequestBody>) -> Result<Listing<I>, Fai
             "prefix must be the beginning of an id",
         ));
     }
+    let search = request::query(request, "search").filter(|text| !text.is_empty());
+    if search.is_some() && !prefix.is_empty() {
+        return Err(Failure::invalid_request("give prefix or search, not both"));
+    }
     let after = request::query(request, "after");
     let after = after.map(|id| parse_id(&id, "after")).transpose()?;
     let limit = request::number(request, "limit", 50)?.min(MAX_LISTED);
     Ok(Listing {
         prefix,
+        search,
         after,
         limit: usize::try_from(limit).unwrap_or(usize::MAX),
     })

@@ -4,11 +4,11 @@ use hyper::{Request, Response, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::batch::{batch, outcome, rows};
-use super::{Listing, listing};
+use super::{Admin, Listing, listing};
 use crate::api::body::RequestBody;
 use crate::api::response::{Body, succeeded};
 use crate::api::{Api, Failure, request};
-use crate::chat;
+use crate::chat::{self, Found};
 use crate::id::PetId;
 use crate::input::parse_id;
 use crate::pet_document;
@@ -21,11 +21,19 @@ impl Api {
     ) -> Result<Response<Body>, Failure> {
         let Listing {
             prefix,
+            search,
             after,
             limit,
         } = listing(request)?;
-        let (pets, has_more) = self.chat.pets(prefix, after, limit).await?;
-        let next = pets.last().filter(|_| has_more).map(|pet| &pet.id);
+        let (pets, next) = if let Some(text) = search {
+            let Found { rows, next } = self.chat.search_pets(text, after, limit).await?;
+            (rows, next)
+        } else {
+            let (pets, has_more) = self.chat.pets(prefix, after, limit).await?;
+            let next = pets.last().filter(|_| has_more).map(|pet| pet.id.clone());
+            (pets, next)
+        };
+        let has_more = next.is_some();
         let shown: Vec<_> = pets.iter().map(view::pet).collect();
         // Not `json!`, which would take documents apart.
         let data = PetList {
@@ -57,8 +65,14 @@ impl Api {
         self.show_pet(id, "Pet stored successfully").await
     }
 
-    pub(super) async fn remove_pet(&self, id: &str) -> Result<Response<Body>, Failure> {
+    pub(super) async fn remove_pet(
+        &self,
+        id: &str,
+        admin: &Admin,
+    ) -> Result<Response<Body>, Failure> {
         let id: PetId = parse_id(id, "petId")?;
+        self.chat.pet(id.clone()).await?;
+        self.record(admin, "pet.removed", id.as_str()).await?;
         self.chat
             .remove_pet(id.clone(), pet_document::removed)
             .await?;

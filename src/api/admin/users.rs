@@ -5,11 +5,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::batch::{batch, outcome, rows};
-use super::{Listing, listing};
+use super::{Admin, Listing, listing};
 use crate::api::body::RequestBody;
 use crate::api::response::{Body, succeeded};
 use crate::api::{Api, Failure, request};
-use crate::chat::{self, Profile};
+use crate::chat::{self, Found, Profile};
 use crate::id::UserId;
 use crate::input::parse_id;
 use crate::model::Timestamp;
@@ -33,11 +33,20 @@ impl Api {
     ) -> Result<Response<Body>, Failure> {
         let Listing {
             prefix,
+            search,
             after,
             limit,
         } = listing(request)?;
-        let (users, has_more) = self.chat.users(prefix, after, limit).await?;
-        let next = users.last().filter(|_| has_more).map(|user| &user.id);
+        let (users, next) = if let Some(text) = search {
+            let Found { rows, next } = self.chat.search_users(text, after, limit).await?;
+            (rows, next)
+        } else {
+            let (users, has_more) = self.chat.users(prefix, after, limit).await?;
+            let last = users.last().filter(|_| has_more);
+            let next = last.map(|user| user.id.clone());
+            (users, next)
+        };
+        let has_more = next.is_some();
         let presence = self.chat.presence();
         let users: Vec<_> = users
             .iter()
@@ -74,6 +83,7 @@ impl Api {
     pub(super) async fn erase_user(
         &self,
         id: &str,
+        admin: &Admin,
         request: &Request<RequestBody>,
     ) -> Result<Response<Body>, Failure> {
         let id: UserId = parse_id(id, "userId")?;
@@ -82,6 +92,7 @@ impl Api {
             Some("true") => true,
             Some(_) => return Err(Failure::invalid_request("compact must be true or false")),
         };
+        self.record(admin, "user.erased", id.as_str()).await?;
         let (disposal, chat, user) = (self.disposal.clone(), self.chat.clone(), id.clone());
         let erasing = tokio::spawn(async move {
             let erased = disposal.erase_user(user).await?;
@@ -101,9 +112,17 @@ impl Api {
     pub(super) async fn set_banned(
         &self,
         id: &str,
+        admin: &Admin,
         banned: bool,
     ) -> Result<Response<Body>, Failure> {
-        let id = parse_id(id, "userId")?;
+        let id: UserId = parse_id(id, "userId")?;
+        let action = if banned {
+            "user.banned"
+        } else {
+            "user.unbanned"
+        };
+        self.chat.user(id.clone()).await?;
+        self.record(admin, action, id.as_str()).await?;
         let user = self.chat.set_banned(id, banned).await?;
         let message = if banned {
             "User banned successfully"

@@ -1,5 +1,7 @@
 /** The REST calls of the chat, and the demo's own session file. Knows the envelope and the routes, nothing of the page. */
 
+import { t } from './language.js';
+
 /** An answer with `success: false`, or none at all (`status` 0). `error` is the server's stable code. */
 export class ApiError extends Error {
   name = 'ApiError';
@@ -16,10 +18,10 @@ export class ApiError extends Error {
   }
 }
 
-/** @returns {Promise<{users: object[], pets: object[]}>} the demo's people, each with a token, and pets */
+/** @returns {Promise<{users: object[], pets: object[]}>} the demo's people, each with a token, and pets; nobody without a demo */
 export async function demoSession() {
   const response = await fetch('/demo/session.json', { cache: 'no-store' });
-  if (!response.ok) throw new ApiError('The demo data could not be loaded', response.status);
+  if (!response.ok) throw new ApiError(t('error.demo'), response.status);
   return response.json();
 }
 
@@ -53,7 +55,7 @@ export class Api {
   }
 
   /** XMLHttpRequest, because fetch does not tell how much of a body has been sent. */
-  sendMedia(chatId, { file, caption, clientMessageId, onprogress }) {
+  sendMedia(chatId, { file, caption, clientMessageId, onprogress, signal }) {
     const form = new FormData();
     if (caption) form.append('content', caption);
     form.append('media', file);
@@ -63,13 +65,15 @@ export class Api {
     // Makes a retry after a lost answer return the stored message instead of a second one.
     request.setRequestHeader('Idempotency-Key', clientMessageId);
     request.upload.onprogress = ({ loaded, total }) => onprogress(loaded / total);
+    signal?.addEventListener('abort', () => request.abort());
     return new Promise((resolve, reject) => {
-      request.onerror = () => reject(new ApiError('No connection', 0));
+      request.onabort = () => reject(new ApiError('', -1));
+      request.onerror = () => reject(new ApiError(t('error.noConnection'), 0));
       request.onload = () => {
         try {
           resolve(unwrap(request.status, JSON.parse(request.responseText)));
         } catch (error) {
-          reject(error instanceof ApiError ? error : new ApiError('Unreadable answer', request.status));
+          reject(error instanceof ApiError ? error : new ApiError(t('error.unreadable'), request.status));
         }
       };
       request.send(form);
@@ -85,7 +89,7 @@ export class Api {
         body: body && JSON.stringify(body),
       });
     } catch {
-      throw new ApiError('No connection', 0);
+      throw new ApiError(t('error.noConnection'), 0);
     }
     return unwrap(response.status, await response.json().catch(() => ({})));
   }
@@ -93,5 +97,5 @@ export class Api {
 
 function unwrap(status, envelope) {
   if (envelope.success) return envelope.data;
-  throw new ApiError(envelope.message ?? `The server answered ${status}`, status, envelope.error);
+  throw new ApiError(envelope.message ?? t('error.status', { status }), status, envelope.error);
 }

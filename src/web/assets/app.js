@@ -1,41 +1,72 @@
-/** The page: loads the demo's people, follows the address bar (`?user=`, `#chat=`, `#pets`), and puts the views together. */
+/** The page: finds out who is here, follows the address bar (`?user=`, `#chat=`, `#pets`), and puts the views together. */
 
 import { demoSession } from './api.js';
 import { Client } from './client.js';
-import { notify } from './dialogs.js';
-import { fill, h, icon } from './dom.js';
+import { notify, showSettings } from './dialogs.js';
+import { avatar, fill, h, icon } from './dom.js';
+import { applyChoices, t } from './language.js';
 import { Model } from './model.js';
+import { forgetToken, rememberedPerson } from './session.js';
 import { chatsView } from './view-chats.js';
 import { conversationView } from './view-conversation.js';
 import { peopleView } from './view-people.js';
 import { petsView } from './view-pets.js';
+import { signInView } from './view-signin.js';
 
 const root = document.getElementById('app');
 const query = new URLSearchParams(location.search);
 
+applyChoices();
 try {
   const { users, pets } = await demoSession();
-  const me = users.find(({ _id }) => _id === query.get('user'));
-  if (me) openMessenger(me, users, pets);
-  else root.replaceChildren(peopleView(users, pets));
+  if (users.length === 0) beginSignedIn();
+  else beginDemo(users, pets);
 } catch (error) {
-  root.replaceChildren(h('p', { class: 'notice' }, `${error.message}. Reload the page to try again.`));
+  root.replaceChildren(h('main', {}, h('p', { class: 'notice' }, t('app.reload', { reason: error.message }))));
 }
 
-function openMessenger(me, users, pets) {
+function beginDemo(users, pets) {
+  const me = users.find(({ _id }) => _id === query.get('user'));
+  if (!me) {
+    root.replaceChildren(peopleView(users, pets));
+    return;
+  }
+  const renew = async () => (await demoSession()).users.find(({ _id }) => _id === me._id).token;
+  openMessenger(me, { users, pets, renew, leave: { href: '/', label: t('me.switch'), icon: 'switch' }, hint: t('me.demo') });
+}
+
+/** Without a demo: whoever brings a token. When it is refused, another one is asked for. */
+function beginSignedIn() {
+  const person = rememberedPerson();
+  if (!person) {
+    root.replaceChildren(signInView());
+    return;
+  }
+  const renew = async () => {
+    forgetToken();
+    throw new Error(t('signin.refused', { reason: '401' }));
+  };
+  const leave = { href: '/', label: t('me.signOut'), icon: 'out', onleave: forgetToken };
+  openMessenger(person, { users: [], pets: [], renew, leave, hint: t('me.signedIn') });
+}
+
+function openMessenger(me, { users, pets, renew, leave, hint }) {
   const model = new Model(me, pets);
   // `?transport=polling` (or `websocket`) lets anyone see the page work over that transport alone.
   const transports = ['websocket', 'polling'].filter((name) => name === query.get('transport'));
-  const client = new Client(model, me, { transports: transports.length > 0 ? transports : undefined, onerror: notify });
+  const client = new Client(model, me, { transports: transports.length > 0 ? transports : undefined, onerror: notify, renew });
 
-  const chats = chatsView(model);
+  const chats = chatsView(model, { onretry: () => client.retry() });
   const conversation = conversationView(model, client);
-  const shop = petsView(model, { onask: ask, users: new Map(users.map((user) => [user._id, user])) });
+  const shop = pets.length > 0 ? petsView(model, { onask: ask, users: new Map(users.map((user) => [user._id, user])) }) : nothingChosen();
   const banner = h('div', { class: 'banner', role: 'status', data: { testid: 'banner' } });
   const unread = h('span', { class: 'tab-badge' });
   const shell = h('main', { class: 'shell' },
+    h('h1', { class: 'visually-hidden' }, t('app.title')),
     banner,
-    h('section', { class: 'sidebar', 'aria-labelledby': 'chats-title' }, h('h1', { id: 'chats-title', class: 'visually-hidden' }, 'Conversations'), meHeader(me), tabs(unread), chats.element),
+    h('section', { class: 'sidebar', 'aria-labelledby': 'chats-title' },
+      h('h2', { id: 'chats-title', class: 'visually-hidden' }, t('chats.title')),
+      meHeader(me, hint, leave), pets.length > 0 && tabs(unread), chats.element),
     h('div', { class: 'pane' }, shop, conversation.element));
   root.replaceChildren(shell);
 
@@ -63,7 +94,7 @@ function openMessenger(me, users, pets) {
     shell.dataset.connection = model.connection.state;
     updateBanner(banner, model.connection, client);
     unread.textContent = total > 0 ? String(total) : '';
-    document.title = `${total > 0 ? `(${total}) ` : ''}${me.name} · jivchat demo`;
+    document.title = `${total > 0 ? `(${total}) ` : ''}${me.name} · ${t('app.title')}`;
     for (const tab of shell.querySelectorAll('.tabs a')) {
       const isCurrent = (tab.hash === '#pets') === (shell.dataset.view === 'pets');
       if (isCurrent) tab.setAttribute('aria-current', 'page');
@@ -71,35 +102,61 @@ function openMessenger(me, users, pets) {
     }
   }
 
-  model.addEventListener('change', draw);
+  // A slash leads to the search from anywhere but a place to write.
+  addEventListener('keydown', (event) => {
+    if (event.key !== '/' || event.target.matches('input, textarea, dialog *')) return;
+    event.preventDefault();
+    chats.focusSearch();
+  });
+  model.addEventListener('change', oncePerFrame(draw));
   addEventListener('hashchange', follow);
   client.start();
   follow();
 }
 
-function meHeader(me) {
+/** However much happens, the page is drawn once a frame; a page that nobody sees has no frames and still counts what is unread. */
+function oncePerFrame(draw) {
+  let waiting = false;
+  return () => {
+    if (waiting) return;
+    waiting = true;
+    const now = () => {
+      waiting = false;
+      draw();
+    };
+    if (document.visibilityState === 'visible') requestAnimationFrame(now);
+    else setTimeout(now, 0);
+  };
+}
+
+function nothingChosen() {
+  return h('section', { class: 'pets state', data: { testid: 'nothing-chosen' } }, icon('chats'), h('h2', {}, t('chats.choose')), h('p', {}, t('chats.chooseText')));
+}
+
+function meHeader(me, hint, leave) {
   return h('header', { class: 'me' },
-    h('img', { class: 'avatar', src: me.profilePicture, alt: '', width: 40, height: 40 }),
-    h('div', { class: 'me-text' }, h('span', { class: 'me-name' }, me.name), h('span', { class: 'me-hint' }, 'signed in for the demo')),
-    h('a', { class: 'icon-button', href: '/', 'aria-label': 'Be somebody else', title: 'Be somebody else', data: { testid: 'switch-user' } }, icon('switch')));
+    avatar(me, 40),
+    h('div', { class: 'me-text' }, h('span', { class: 'me-name' }, me.name), h('span', { class: 'me-hint' }, hint)),
+    h('button', { class: 'icon-button', type: 'button', 'aria-label': t('settings.title'), title: t('settings.title'), data: { testid: 'settings' }, on: { click: showSettings } }, icon('settings')),
+    h('a', { class: 'icon-button', href: leave.href, 'aria-label': leave.label, title: leave.label, data: { testid: 'switch-user' }, on: { click: () => leave.onleave?.() } }, icon(leave.icon)));
 }
 
 function tabs(unread) {
-  return h('nav', { class: 'tabs', 'aria-label': 'Main' },
-    h('a', { href: '#', data: { testid: 'tab-chats' } }, icon('chats'), 'Chats', unread),
-    h('a', { href: '#pets', data: { testid: 'tab-pets' } }, icon('paw'), 'Pets'));
+  return h('nav', { class: 'tabs', 'aria-label': t('tabs.label') },
+    h('a', { href: '#', data: { testid: 'tab-chats' } }, icon('chats'), t('tabs.chats'), unread),
+    h('a', { href: '#pets', data: { testid: 'tab-pets' } }, icon('paw'), t('tabs.pets')));
 }
 
 function updateBanner(banner, { state, message }, client) {
   const texts = {
-    connecting: 'Connecting…',
-    offline: 'No connection. Trying again; what you write is kept and sent then.',
-    refused: `The server refused the connection: ${message}`,
+    connecting: t('banner.connecting'),
+    offline: t('banner.offline'),
+    refused: t('banner.refused', { reason: message }),
     online: '',
   };
   banner.dataset.state = state;
   fill(banner, `${state}|${message}`, () => [
     texts[state],
-    ['offline', 'refused'].includes(state) && h('button', { class: 'link-button', type: 'button', on: { click: () => client.socket.connect() } }, 'Try now'),
+    ['offline', 'refused'].includes(state) && h('button', { class: 'link-button', type: 'button', on: { click: () => client.socket.connect() } }, t('banner.now')),
   ]);
 }

@@ -3,11 +3,17 @@
  * Every fact also exists behind a REST call, so a missed event is made good by the next catch-up.
  */
 
-import { Api, demoSession } from './api.js';
+import { Api } from './api.js';
 import { Outbox } from './outbox.js';
 import { Socket } from './socketio.js';
 
 const PAGE = 50;
+/** Older messages come in larger pieces: whoever scrolls up wants many. */
+const OLDER_PAGE = 100;
+/** Pages of catching up after which the newest page alone is fetched, and the rest when somebody scrolls up. */
+const CATCH_UP_PAGES = 10;
+/** Pages that are fetched to find a message that was quoted. */
+const LOOK_UP_PAGES = 50;
 /** What changes the list of chats. Each sets a state, so applying one twice does no harm. */
 const CHAT_EVENTS = new Set(['newMessage', 'messageRead', 'messageDelivered', 'messageDeleted', 'messagesDeleted', 'chatBlocked', 'newChat', 'chatUpdated', 'unreadCount', 'userStatus']);
 /** The server forgets a typing notice after 10 s; a new one well before that keeps it alive. */
@@ -18,21 +24,28 @@ export class Client {
   openChatId;
   #model;
   #token;
+  #renew;
   #refusals = 0;
   #typingSentAt = 0;
   #typingIdle;
   /** While the list of chats is being fetched: the events since. */
   #sinceSnapshot;
 
-  /** @param {Model} model @param {{token: string}} user @param {{transports?: string[], onerror: (message: string) => void}} options */
-  constructor(model, user, { transports, onerror }) {
+  /** @param {Model} model @param {{token: string}} user @param {{transports?: string[], onerror: (message: string) => void, renew: () => Promise<string>}} options */
+  constructor(model, user, { transports, onerror, renew }) {
     this.#model = model;
     this.#token = user.token;
+    this.#renew = renew;
     this.onerror = onerror;
     this.api = new Api(() => this.#token);
     this.socket = new Socket({ auth: () => ({ token: this.#token }), transports });
     this.outbox = new Outbox(model, this.socket, this.api);
     this.#listen();
+  }
+
+  /** After a failure: the list of chats, or the messages of the open one, are asked for again. */
+  retry() {
+    this.#refresh();
   }
 
   start() {
@@ -45,7 +58,7 @@ export class Client {
     this.closeChat();
     this.openChatId = chatId;
     this.#join();
-    await this.#guard(() => this.#loadNewest(chatId));
+    await this.#loadOpen();
   }
 
   closeChat() {
@@ -61,12 +74,24 @@ export class Client {
     conversation.loadingOlder = true;
     this.#model.changed();
     await this.#guard(async () => {
-      const { messages, pagination } = await this.api.messages(chatId, { before: conversation.messages[0]._id, limit: PAGE });
+      const { messages, pagination } = await this.api.messages(chatId, { before: conversation.messages[0]._id, limit: OLDER_PAGE });
       conversation.hasOlder = pagination.hasMore;
-      this.#model.putMessages(messages);
+      this.#model.putOlder(chatId, messages);
     });
     conversation.loadingOlder = false;
     this.#model.changed();
+  }
+
+  /** Fetches older messages until this one is there. @returns {Promise<boolean>} whether it is */
+  async loadUpTo(chatId, messageId) {
+    const conversation = this.#model.conversation(chatId);
+    const isThere = () => conversation.messages.some(({ _id }) => _id === messageId);
+    for (let page = 0; page < LOOK_UP_PAGES && !isThere() && conversation.hasOlder; page += 1) {
+      const before = conversation.messages.length;
+      await this.loadOlder(chatId);
+      if (conversation.messages.length === before) break;
+    }
+    return isThere();
   }
 
   /** The newest message is on the screen of a person who is looking. */
@@ -156,10 +181,37 @@ export class Client {
     this.socket.emit('online');
     this.#join();
     this.outbox.flush();
-    await this.#guard(async () => {
+    await this.#refresh();
+  }
+
+  async #refresh() {
+    this.#model.chatsFailure = undefined;
+    this.#model.changed();
+    try {
       await this.#loadChats();
-      if (this.openChatId) await this.#catchUp(this.openChatId);
-    });
+    } catch (error) {
+      this.#model.chatsFailure = error.message;
+      this.#model.changed();
+      if (this.#model.chatsLoaded) this.onerror(error.message);
+      return;
+    }
+    await this.#loadOpen();
+  }
+
+  /** The messages of the open chat; a failure is shown where they would be. */
+  async #loadOpen() {
+    const chatId = this.openChatId;
+    if (!chatId) return;
+    const conversation = this.#model.conversation(chatId);
+    conversation.failure = undefined;
+    this.#model.changed();
+    try {
+      await this.#catchUp(chatId);
+    } catch (error) {
+      conversation.failure = error.message;
+      this.#model.changed();
+      if (conversation.loaded) this.onerror(error.message);
+    }
   }
 
   #onDisconnect() {
@@ -180,8 +232,7 @@ export class Client {
     this.#model.setConnection({ state: 'refused', message: error.message });
     if (this.#refusals > 1) return;
     await this.#guard(async () => {
-      const { users } = await demoSession();
-      this.#token = users.find(({ _id }) => _id === this.#model.me._id).token;
+      this.#token = await this.#renew();
       this.socket.connect();
     });
   }
@@ -236,7 +287,13 @@ export class Client {
   async #catchUp(chatId) {
     const conversation = this.#model.conversation(chatId);
     let after = conversation.resumeFrom;
-    for (let more = after !== undefined; more; ) {
+    let pages = 0;
+    for (let more = after !== undefined; more; pages += 1) {
+      if (pages === CATCH_UP_PAGES) {
+        conversation.messages = [];
+        conversation.loaded = false;
+        break;
+      }
       const { messages, pagination } = await this.api.messages(chatId, { after, limit: 100 });
       this.#model.putMessages(messages);
       after = messages.at(-1)?._id ?? after;

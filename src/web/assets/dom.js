@@ -56,9 +56,53 @@ const ICONS = {
   switch: 'M7 4L3 8l4 4M3 8h14M17 12l4 4-4 4M21 16H7',
   sent: 'M5 13l4 4L19 7',
   delivered: 'M2 13l4 4L15 8M11 16l1 1L22 7',
+  search: 'M10.5 4a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13zM15.5 15.5L20 20',
+  settings: 'M4 7h9M19 7h1M4 17h1M11 17h9M16 4.5v5M8 14.5v5',
+  forward: 'M9 5l7 7-7 7',
+  open: 'M14 4h6v6M20 4l-9 9M11 5H5v14h14v-6',
+  out: 'M10 4H5v16h5M14 8l4 4-4 4M18 12H9',
   clock: 'M12 4a8 8 0 1 0 0 16 8 8 0 0 0 0-16zM12 8v4l3 2',
   warning: 'M12 4l9 16H3zM12 10v4M12 17v.5',
 };
+
+/** Somebody's picture if it comes from here, else their initials: nothing is fetched from other hosts. */
+export function avatar(person, size, className = '') {
+  const initials = () => h('span', { class: `avatar avatar-initials ${className}`, 'aria-hidden': 'true', data: { hue: hueOf(person._id) } }, initialsOf(person.name));
+  if (!isLocal(person.profilePicture)) return initials();
+  const picture = h('img', { class: `avatar ${className}`, src: person.profilePicture, alt: '', width: size, height: size });
+  picture.addEventListener('error', () => picture.replaceWith(initials()), { once: true });
+  return picture;
+}
+
+/** A pet's first picture if it comes from here, else a paw. */
+export function petPicture(pet, size, properties = {}) {
+  const paw = () => h('span', { ...properties, class: `${properties.class ?? ''} no-picture`, 'aria-hidden': 'true' }, icon('paw'));
+  const url = pet.images?.[0]?.url;
+  if (!isLocal(url)) return paw();
+  const picture = h('img', { alt: '', ...properties, src: url, width: size, height: size });
+  picture.addEventListener('error', () => picture.replaceWith(paw()), { once: true });
+  return picture;
+}
+
+function isLocal(url) {
+  if (!url) return false;
+  try {
+    return new URL(url, location.href).origin === location.origin;
+  } catch {
+    return false;
+  }
+}
+
+function initialsOf(name = '') {
+  const words = name.trim().split(/\s+/).filter(Boolean);
+  const letters = [...new Intl.Segmenter().segment(words[0] ?? '?')].slice(0, 1).concat(words.length > 1 ? [...new Intl.Segmenter().segment(words.at(-1))].slice(0, 1) : []);
+  return letters.map(({ segment }) => segment.toLocaleUpperCase()).join('');
+}
+
+/** One of eight colours, always the same for one person. */
+function hueOf(id = '') {
+  return [...id].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)) % 8, 0);
+}
 
 /**
  * Makes `parent`'s children mirror `items` and keeps the elements of items that stay, so that focus, scroll position

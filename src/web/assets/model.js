@@ -13,6 +13,8 @@ class Conversation {
   /** Whether the server has messages before the first one here. */
   hasOlder = false;
   loaded = false;
+  /** Why the messages are not there, if loading them failed. */
+  failure;
   loadingOlder = false;
   /** After a disconnect: the last message before the possible gap. */
   resumeFrom;
@@ -28,6 +30,8 @@ export class Model extends EventTarget {
   pending = [];
   connection = { state: 'connecting' };
   chatsLoaded = false;
+  /** Why the list is not there, if loading it failed. */
+  chatsFailure;
   #typing = new Map();
   #announced = false;
 
@@ -54,6 +58,16 @@ export class Model extends EventTarget {
     return [...this.chats.values()].sort((a, b) => (time(a) < time(b) ? 1 : -1));
   }
 
+  /** Those in which every word of `text` occurs: in the name, the pet, its city, or the last message. */
+  searchChats(text) {
+    const words = text.toLocaleLowerCase().split(/\s+/).filter(Boolean);
+    return this.sortedChats().filter(({ other, petListing, lastMessage }) => {
+      const said = lastMessage?.isDeleted ? '' : lastMessage?.content;
+      const hay = [other.name, petListing?.title, petListing?.breed, petListing?.address, said].filter(Boolean).join('\n').toLocaleLowerCase();
+      return words.every((word) => hay.includes(word));
+    });
+  }
+
   totalUnread() {
     return [...this.chats.values()].reduce((sum, chat) => sum + chat.unread, 0);
   }
@@ -77,6 +91,7 @@ export class Model extends EventTarget {
     this.chats.clear();
     chats.forEach((chat) => this.putChat(chat));
     this.chatsLoaded = true;
+    this.chatsFailure = undefined;
     this.changed();
   }
 
@@ -103,6 +118,15 @@ export class Model extends EventTarget {
 
   putMessages(messages) {
     messages.forEach((message) => this.putMessage(message));
+  }
+
+  /** A page from before everything that is known of a chat: in one piece, however long the history is. */
+  putOlder(chatId, messages) {
+    const known = this.conversation(chatId).messages;
+    const isBefore = messages.length > 0 && (known.length === 0 || messages.at(-1).seq < known[0].seq);
+    if (isBefore) known.unshift(...messages.map((message) => ({ ...message })));
+    else this.putMessages(messages);
+    this.changed();
   }
 
   /** A watermark of the other participant: my messages up to `messageId` have at least this status. */
@@ -168,11 +192,22 @@ function isSame(entry, message, me) {
 
 /** Keeps `messages` ascending and each message once. The end of the list is where a message nearly always belongs. */
 function insert(messages, message) {
-  let index = messages.length;
-  while (index > 0 && messages[index - 1].seq > message.seq) index -= 1;
+  const index = placeOf(messages, message.seq);
   const known = messages[index - 1]?._id === message._id ? messages[index - 1] : undefined;
   if (known) messages[index - 1] = merge(known, message);
   else messages.splice(index, 0, merge(undefined, message));
+}
+
+/** How many messages come before or are this one. The end is looked at first, the rest by halves: a history may be long. */
+function placeOf(messages, seq) {
+  let [low, high] = [0, messages.length];
+  if (high > 0 && messages[high - 1].seq <= seq) return high;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (messages[middle].seq <= seq) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 /** The later news, except that a status never goes back and what was deleted stays deleted. */

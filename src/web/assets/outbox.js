@@ -4,6 +4,7 @@
  */
 
 import { releasePreview } from './dom.js';
+import { t } from './language.js';
 
 /** Lost acks on a living connection before the sender is asked what to do. */
 const ATTEMPTS = 3;
@@ -51,6 +52,7 @@ export class Outbox {
   }
 
   discard(entry) {
+    entry.abort?.abort();
     this.#queue = this.#queue.filter((queued) => queued !== entry);
     this.#remove(entry);
   }
@@ -78,10 +80,10 @@ export class Outbox {
     try {
       const answer = await this.#socket.request('sendMessage', payload);
       if (answer?.success) this.#model.putMessage(answer.data);
-      else this.#fail(entry, answer?.message ?? 'Not sent');
+      else this.#fail(entry, answer?.message ?? t('message.notSent'));
     } catch (error) {
       entry.attempts += 1;
-      if (!error.retryable || (this.#socket.connected && entry.attempts >= ATTEMPTS)) this.#fail(entry, 'No answer from the server');
+      if (!error.retryable || (this.#socket.connected && entry.attempts >= ATTEMPTS)) this.#fail(entry, t('message.noAnswer'));
       else return;
     }
     this.#queue = this.#queue.filter((queued) => queued !== entry);
@@ -90,16 +92,18 @@ export class Outbox {
   async #upload(entry) {
     entry.waiting = false;
     entry.progress = 0;
+    entry.abort = new AbortController();
     const { chat, file, content: caption, clientMessageId } = entry;
     const onprogress = (progress) => {
       entry.progress = progress;
       this.#model.changed();
     };
     try {
-      const message = await this.#api.sendMedia(chat, { file, caption, clientMessageId, onprogress });
+      const message = await this.#api.sendMedia(chat, { file, caption, clientMessageId, onprogress, signal: entry.abort.signal });
       this.#remove(entry);
       this.#model.putMessage(message);
     } catch (error) {
+      if (entry.abort.signal.aborted) return;
       // Without a connection it waits for the next one; a refusal needs a decision.
       entry.waiting = error.status === 0;
       if (!entry.waiting) this.#fail(entry, error.message);

@@ -2,13 +2,13 @@
 
 import { fill, h, icon } from './dom.js';
 import { clock, language, preview } from './format.js';
+import { t } from './language.js';
 
-const TICKS = { sent: 'Sent', delivered: 'Delivered', read: 'Read', sending: 'Sending', failed: 'Not sent' };
 const TICK_ICONS = { sent: 'sent', delivered: 'delivered', read: 'delivered', sending: 'clock', failed: 'warning' };
 
 /** @param {'sent'|'delivered'|'read'|'sending'|'failed'} status */
 export function tick(status) {
-  return h('span', { class: `tick tick-${status}`, data: { testid: 'tick', status } }, icon(TICK_ICONS[status], TICKS[status]));
+  return h('span', { class: `tick tick-${status}`, data: { testid: 'tick', status } }, icon(TICK_ICONS[status], t(`tick.${status}`)));
 }
 
 /**
@@ -17,6 +17,12 @@ export function tick(status) {
  */
 export function messageView(message, isOwn, actions) {
   const element = h('li', { class: `message ${isOwn ? 'is-own' : 'is-other'}`, tabIndex: -1, data: { testid: 'message', own: isOwn } });
+  // Made when they are wanted: most messages are only read.
+  const offer = () => {
+    if (element.actable && !element.querySelector('.actions')) element.append(actionBar(element.actable, isOwn, actions));
+  };
+  element.addEventListener('pointerenter', offer);
+  element.addEventListener('focusin', offer);
   updateMessage(element, message, isOwn, actions);
   return element;
 }
@@ -40,22 +46,24 @@ export function updateMessage(element, message, isOwn, actions) {
     h('time', { dateTime: message.createdAt }, clock(message.createdAt)),
     status && tick(status),
   ]);
-  updateProgress(bubble, message);
-  const canAct = message._id && !message.isDeleted;
-  const bar = element.querySelector('.actions');
-  if (canAct && !bar) element.append(actionBar(message, isOwn, actions));
-  if (!canAct) bar?.remove();
+  updateProgress(bubble, message, actions);
+  element.actable = message._id && !message.isDeleted ? message : undefined;
+  if (!element.actable) element.querySelector('.actions')?.remove();
 }
 
 function words(message) {
-  const automatic = message.messageType !== 'text' && /^Sent (image|video)$/.test(message.content);
-  if (automatic && !message.isDeleted) return null;
-  if (!message.content) return null;
-  return h('p', { class: 'words', dir: 'auto', lang: language(message.content) }, message.isDeleted && icon('block'), message.content);
+  if (!message.isDeleted && !captionOf(message)) return null;
+  if (message.isDeleted) return h('p', { class: 'words' }, icon('block'), t('message.deleted'));
+  return h('p', { class: 'words', dir: 'auto', lang: language(message.content) }, message.content);
+}
+
+/** What somebody wrote; the server's own words for a picture without any are none. */
+export function captionOf({ messageType, content }) {
+  return messageType !== 'text' && /^Sent (image|video)$/.test(content) ? '' : content;
 }
 
 function quote(parent, { onjump }) {
-  return h('button', { class: 'quote', type: 'button', 'aria-label': `In answer to ${parent.sender.name}: ${preview(parent)}`, data: { testid: 'quote' }, on: { click: () => onjump(parent) } },
+  return h('button', { class: 'quote', type: 'button', 'aria-label': t('message.answer', { name: parent.sender.name, text: preview(parent) }), data: { testid: 'quote' }, on: { click: () => onjump(parent) } },
     h('span', { class: 'quote-name' }, parent.sender.name),
     h('span', { class: 'quote-text', lang: language(preview(parent)) }, preview(parent)));
 }
@@ -64,14 +72,14 @@ function mediaOf(message, { onpicture }) {
   const url = message.previewUrl ?? (message.mediaUrl && `/uploads/chat_media/${encodeURIComponent(message.mediaUrl)}`);
   if (!url) return null;
   if (message.messageType === 'video') {
-    return h('video', { class: 'media', src: url, controls: true, preload: 'metadata', 'aria-label': 'Video', data: { testid: 'media' } });
+    return h('video', { class: 'media', src: url, controls: true, preload: 'metadata', 'aria-label': t('message.video'), data: { testid: 'media' } });
   }
   const { width, height } = message.media ?? {};
   const small = message.previewUrl ? url : thumbnail(url, message.media);
-  const picture = h('img', { class: 'media', src: small, alt: message.content || 'Picture', width, height, data: { testid: 'media' } });
+  const picture = h('img', { class: 'media', src: small, alt: captionOf(message) || t('message.picture'), width, height, data: { testid: 'media' } });
   // There is none of a picture that is very large.
   if (small !== url) picture.addEventListener('error', () => (picture.src = url), { once: true });
-  return h('button', { class: 'media-button', type: 'button', 'aria-label': 'Show picture in full size', on: { click: () => onpicture(url, message.content) } }, picture);
+  return h('button', { class: 'media-button', type: 'button', 'aria-label': t('message.fullSize'), on: { click: () => onpicture(message) } }, picture);
 }
 
 /** The small copy of a picture that is wider than a bubble ever is. A GIF may move, and its copy does not. */
@@ -82,21 +90,33 @@ function thumbnail(url, { mimeType, width } = {}) {
 
 function failure(message, { onretry, ondiscard }) {
   return h('span', { class: 'failure' },
-    h('span', { class: 'failure-reason' }, message.error ?? 'Not sent'),
-    h('button', { class: 'link-button', type: 'button', data: { testid: 'retry' }, on: { click: () => onretry(message) } }, 'Retry'),
-    h('button', { class: 'link-button', type: 'button', data: { testid: 'discard' }, on: { click: () => ondiscard(message) } }, 'Discard'));
+    h('span', { class: 'failure-reason' }, message.error ?? t('message.notSent')),
+    h('button', { class: 'link-button', type: 'button', data: { testid: 'retry' }, on: { click: () => onretry(message) } }, t('message.retry')),
+    h('button', { class: 'link-button', type: 'button', data: { testid: 'discard' }, on: { click: () => ondiscard(message) } }, t('message.discard')));
 }
 
-function updateProgress(bubble, message) {
-  const wanted = message.file && message.state === 'sending';
-  let bar = bubble.querySelector('progress');
-  if (wanted && !bar) bubble.append((bar = h('progress', { max: 1, 'aria-label': 'Upload' })));
-  if (wanted) bar.value = message.progress ?? 0;
-  else bar?.remove();
+/** How much of a file has been sent, and the way to stop it. */
+function updateProgress(bubble, message, { ondiscard }) {
+  const isWanted = message.file && message.state === 'sending';
+  let row = bubble.querySelector('.upload');
+  if (!isWanted) {
+    row?.remove();
+    return;
+  }
+  if (!row) {
+    row = h('div', { class: 'upload', data: { testid: 'upload' } },
+      h('progress', { max: 1, 'aria-label': t('message.upload') }),
+      h('span', { class: 'upload-percent' }),
+      h('button', { class: 'link-button', type: 'button', data: { testid: 'cancel-upload' }, on: { click: () => ondiscard(message) } }, t('message.cancel')));
+    bubble.append(row);
+  }
+  const progress = message.progress ?? 0;
+  row.querySelector('progress').value = progress;
+  row.querySelector('.upload-percent').textContent = message.waiting ? t('message.waiting') : t('message.progress', { percent: Math.floor(progress * 100) });
 }
 
 function actionBar(message, isOwn, { onreply, ondelete }) {
   return h('div', { class: 'actions' },
-    h('button', { class: 'icon-button', type: 'button', 'aria-label': 'Reply', data: { testid: 'reply' }, on: { click: () => onreply(message) } }, icon('reply')),
-    isOwn && h('button', { class: 'icon-button', type: 'button', 'aria-label': 'Delete message', data: { testid: 'delete' }, on: { click: () => ondelete(message) } }, icon('trash')));
+    h('button', { class: 'icon-button', type: 'button', 'aria-label': t('message.reply'), title: t('message.reply'), data: { testid: 'reply' }, on: { click: () => onreply(message) } }, icon('reply')),
+    isOwn && h('button', { class: 'icon-button', type: 'button', 'aria-label': t('message.delete'), title: t('message.delete'), data: { testid: 'delete' }, on: { click: () => ondelete(message) } }, icon('trash')));
 }

@@ -1,7 +1,8 @@
 /** The marketplace: what is offered, and the way to the seller. */
 
-import { h, icon } from './dom.js';
+import { h, icon, petPicture } from './dom.js';
 import { age, price } from './format.js';
+import { t } from './language.js';
 
 /** @param {{onask: (pet: object) => void, users: Map<string, object>}} options */
 export function petsView(model, { onask, users }) {
@@ -10,22 +11,23 @@ export function petsView(model, { onask, users }) {
   const pets = model.pets.toSorted((a, b) => isMine(a) - isMine(b));
   return h('section', { class: 'pets', 'aria-labelledby': 'pets-title' },
     h('header', { class: 'pets-head' },
-      h('a', { class: 'icon-button only-narrow', href: '#', 'aria-label': 'Back to conversations' }, icon('back')),
-      h('div', {}, h('h1', { id: 'pets-title' }, 'Pets near you'), h('p', {}, 'Ask the seller; the answer comes live.'))),
+      h('a', { class: 'icon-button only-narrow', href: '#', 'aria-label': t('chat.back') }, icon('back')),
+      h('div', {}, h('h2', { id: 'pets-title' }, t('pets.title')), h('p', {}, t('pets.text')))),
     h('ul', { class: 'pet-grid' }, ...pets.map((pet) => petCard(pet, users.get(pet.owner), isMine(pet), onask))));
 }
 
 function petCard(pet, seller, isMine, onask) {
+  const facts = [pet.breed, pet.ageMonths && age(pet.ageMonths), pet.vaccinated && t('pets.vaccinated')];
   return h('li', { class: 'pet-card', data: { testid: pet._id } },
-    h('img', { class: 'pet-picture', src: pet.images[0]?.url ?? '', alt: pet.title, width: 320, height: 320, loading: 'lazy' }),
+    petPicture(pet, 320, { class: 'pet-picture', alt: pet.title, loading: 'lazy' }),
     h('div', { class: 'pet-body' },
       h('p', { class: 'pet-price' }, price(pet.price)),
-      h('h2', {}, pet.title),
-      h('p', { class: 'pet-facts' }, [pet.breed, pet.ageMonths && age(pet.ageMonths), pet.vaccinated && 'vaccinated'].filter(Boolean).map(unbroken).join(' · ')),
-      h('p', { class: 'pet-place' }, [pet.address, seller && !isMine && `from ${seller.name}`].filter(Boolean).join(' · ')),
+      h('h3', {}, pet.title),
+      h('p', { class: 'pet-facts' }, facts.filter(Boolean).map(unbroken).join(' · ')),
+      h('p', { class: 'pet-place' }, [pet.address, seller && !isMine && t('pets.from', { name: seller.name })].filter(Boolean).join(' · ')),
       isMine
-        ? h('p', { class: 'pet-mine' }, 'Your listing')
-        : h('button', { class: 'button button-strong', type: 'button', data: { testid: `ask-${pet._id}` }, on: { click: () => onask(pet) } }, icon('chats'), 'Chat with seller')));
+        ? h('p', { class: 'pet-mine' }, t('pets.mine'))
+        : h('button', { class: 'button button-strong', type: 'button', data: { testid: `ask-${pet._id}` }, on: { click: () => onask(pet) } }, icon('chats'), t('pets.ask'))));
 }
 
 /** A line may end between two facts, not inside one. */

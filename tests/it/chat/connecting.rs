@@ -97,7 +97,7 @@ async fn a_session_ends_with_its_token() {
 
 #[tokio::test]
 async fn presence_follows_the_first_and_the_last_tab() {
-    let server = TestServer::start(&[]).await;
+    let server = TestServer::start(&["--offline-grace", "0"]).await;
     let (asha, rohan) = (server.user("asha").await, server.user("rohan").await);
     let chat = rohan.chat_with(&asha).await;
     let eve = server.user("eve").await;
@@ -142,6 +142,45 @@ async fn presence_follows_the_first_and_the_last_tab() {
         until.iter().all(|(_, payload)| payload["userId"] != "asha"),
         "{until:?}"
     );
+}
+
+/// How long the grace is, paused time tells; here, that a lost connection has one and a goodbye none.
+#[tokio::test]
+async fn who_lost_the_network_is_away_only_after_a_grace() {
+    let server = TestServer::start(&["--offline-grace", "300", "--recovery-window", "0"]).await;
+    let (asha, rohan) = (server.user("asha").await, server.user("rohan").await);
+    let chat = rohan.chat_with(&asha).await;
+    let mut watching = Client::connect(&server, &rohan).await;
+    let mut first = Client::connect(&server, &asha).await;
+    assert_eq!(watching.event("userStatus").await["isOnline"], true);
+    first.drop_connection().await;
+    let again = Client::connect(&server, &asha).await;
+    again.leave().await;
+    let mut last = Client::connect(&server, &asha).await;
+    asha.says(&chat, "back again").await;
+    let quiet = watching.until_hears("back again").await;
+    assert!(
+        quiet.iter().all(|(name, _)| name != "userStatus"),
+        "{quiet:?}"
+    );
+    let listed = rohan.get("/api/chat/my-chats").await.ok(200);
+    assert_eq!(listed["chats"][0]["participants"][1]["isOnline"], true);
+
+    let other = server.user("other").await;
+    rohan.chat_with(&other).await;
+    let mut socket = Client::connect(&server, &other).await;
+    let came = watching.event("userStatus").await;
+    assert_eq!(
+        (&came["userId"], &came["isOnline"]),
+        (&json!("other"), &json!(true))
+    );
+    socket.raw("41").await;
+    let gone = watching.event("userStatus").await;
+    assert_eq!(
+        (&gone["userId"], &gone["isOnline"]),
+        (&json!("other"), &json!(false))
+    );
+    last.raw("41").await;
 }
 
 #[tokio::test]

@@ -355,7 +355,7 @@ async fn an_uploaded_page_or_svg_is_refused() {
 /// One tab that closed made its user offline, whoever else was open.
 #[tokio::test]
 async fn two_tabs_are_one_presence() {
-    let server = TestServer::start(&[]).await;
+    let server = TestServer::start(&["--offline-grace", "0"]).await;
     let (asha, rohan, _) = pair(&server).await;
     let (one, two) = (
         Client::connect(&server, &asha).await,

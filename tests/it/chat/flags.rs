@@ -100,6 +100,7 @@ const HELP: &[(&str, &str, &str)] = &[
     ),
     ("--recovery-max-sockets", "20000", "past it the oldest goes"),
     ("--recovery-max-missed", "500", "past it it gets a new one"),
+    ("--offline-grace", "5", "0 for none"),
 ];
 
 #[tokio::test]

@@ -73,6 +73,8 @@ fn table() -> Vec<Row> {
             None,
         ),
         ("GET", "stats", None, 200, None),
+        ("GET", "chats", None, 200, None),
+        ("GET", "audit", None, 200, None),
         ("POST", "compact", None, 200, None),
         ("DELETE", "users/u", None, 200, None),
     ]

@@ -10,6 +10,7 @@ mod sockets;
 mod abuse;
 mod admin;
 mod backend;
+mod cases;
 mod commands;
 mod connecting;
 mod defects;
@@ -21,15 +22,20 @@ mod http;
 mod keys;
 mod limits;
 mod media;
+mod model;
+mod oversight;
 mod paging;
+mod parity;
 mod people;
 mod pictures;
 mod realtime;
 mod recovery;
 mod refusals;
+mod reports;
 mod routes;
 mod scenarios;
 mod sending;
+mod survival;
 
 use std::time::Duration;
 

@@ -176,16 +176,30 @@ async fn typing_is_seen_by_the_others_who_have_the_chat_open() {
     }
 }
 
-/// The one test that takes its time: ten seconds, beside the others.
+/// How long typing lasts by itself, paused time tells.
 #[tokio::test]
-async fn typing_that_is_not_renewed_stops_by_itself() {
+async fn typing_stops_with_the_last_of_the_devices() {
     let mut pair = Pair::start(&[]).await;
+    let mut phone = Client::connect(&pair.server, &pair.rohan).await;
     pair.of_asha.call("join-chat", &json!(pair.chat)).await;
-    let typing = json!({ "chatId": pair.chat, "isTyping": true });
-    pair.of_rohan.call("typing", &typing).await;
-    assert_eq!(pair.of_asha.event("typing").await["isTyping"], true);
-    let stopped = json!({ "userId": "rohan", "isTyping": false, "chatId": pair.chat });
-    assert_eq!(pair.of_asha.event("typing").await, stopped);
+    let typing = |is_typing: bool| json!({ "chatId": pair.chat, "isTyping": is_typing });
+    for device in [&mut pair.of_rohan, &mut phone] {
+        device.call("typing", &typing(true)).await;
+        assert_eq!(pair.of_asha.event("typing").await["isTyping"], true);
+    }
+    pair.of_rohan.call("typing", &typing(false)).await;
+    pair.of_rohan.call("typing", &typing(true)).await;
+    assert_eq!(
+        pair.of_asha.event("typing").await["isTyping"],
+        true,
+        "the phone typed all the time"
+    );
+    phone.leave().await;
+    pair.rohan.says(&pair.chat, "still typing").await;
+    let heard = pair.of_asha.until_hears("still typing").await;
+    assert!(named(&heard, "typing").is_empty(), "{heard:?}");
+    pair.of_rohan.call("typing", &typing(false)).await;
+    assert_eq!(pair.of_asha.event("typing").await["isTyping"], false);
 }
 
 #[tokio::test]

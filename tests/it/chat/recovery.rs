@@ -80,7 +80,7 @@ async fn what_a_recovered_socket_missed_is_delivered_to_it() {
 
 #[tokio::test]
 async fn presence_is_told_once_for_each_change() {
-    let server = TestServer::start(&[]).await;
+    let server = TestServer::start(&["--offline-grace", "0"]).await;
     let (asha, rohan) = (server.user("asha").await, server.user("rohan").await);
     let chat = rohan.chat_with(&asha).await;
     let mut watcher = Client::connect(&server, &rohan).await;

@@ -44,6 +44,7 @@ fn talk(directory: &Path, count: u64, sent_at: impl Fn(u64) -> Timestamp) -> Cha
             per_minute: 0,
             burst: 1,
         },
+        offline_grace: std::time::Duration::ZERO,
     };
     let (service, _events) = Service::new(store, options);
     let chat = runtime.block_on(async {

@@ -1,0 +1,109 @@
+//! Who is online while connections come and go, in paused time.
+
+use super::*;
+
+/// Waits until the buyer hears of a change of presence; whether it is one to online.
+async fn hears(fixture: &mut Fixture) -> bool {
+    let heard = async {
+        loop {
+            let event = fixture.events.recv().await.unwrap();
+            if let Event::PresenceChanged { user, audience, .. } = event {
+                return (user, audience);
+            }
+        }
+    };
+    let heard = tokio::time::timeout(Duration::from_hours(1), heard).await;
+    assert_eq!(heard.unwrap(), (id("seller"), vec![id("buyer")]));
+    fixture.chat.presence().is_online(&id("seller"))
+}
+
+/// Whether the next change of presence that the buyer hears of is a change to online; `None` when there is none.
+fn told(fixture: &mut Fixture) -> Option<bool> {
+    while let Ok(event) = fixture.events.try_recv() {
+        if let Event::PresenceChanged { user, audience, .. } = event {
+            assert_eq!((user, audience), (id("seller"), vec![id("buyer")]));
+            return Some(fixture.chat.presence().is_online(&id("seller")));
+        }
+    }
+    None
+}
+
+/// A seller whom a buyer watches, and the task that gives up who was lost.
+async fn watched() -> (Fixture, tokio::task::JoinHandle<()>) {
+    let mut fixture = fixture().await;
+    fixture.open().await;
+    fixture.chat.socket_connected(&id("buyer")).await;
+    while fixture.events.try_recv().is_ok() {}
+    fixture.chat.socket_connected(&id("seller")).await;
+    assert!(hears(&mut fixture).await);
+    let service = fixture.chat.clone();
+    let giving_up = tokio::spawn(async move { service.give_up_lost().await });
+    (fixture, giving_up)
+}
+
+/// Lets time pass, and whatever is due in it happen.
+async fn pass(time: Duration) {
+    tokio::time::sleep(time).await;
+    // The task that was woken reads the store on a thread of its own.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+        tokio::task::spawn_blocking(|| ()).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_back_in_time_was_never_away() {
+    let (mut fixture, giving_up) = watched().await;
+    let seller = id("seller");
+    for _ in 0..3 {
+        fixture.chat.socket_lost(&seller).await;
+        pass(GRACE.mul_f32(0.9)).await;
+        assert!(fixture.chat.presence().is_online(&seller));
+        fixture.chat.socket_connected(&seller).await;
+        pass(GRACE.mul_f32(0.9)).await;
+        assert!(fixture.chat.presence().is_online(&seller));
+    }
+    assert_eq!(told(&mut fixture), None, "nobody saw anything of it");
+    giving_up.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_come_back_is_offline_when_the_grace_is_over() {
+    let (mut fixture, giving_up) = watched().await;
+    let seller = id("seller");
+    fixture.chat.socket_lost(&seller).await;
+    pass(GRACE.mul_f32(0.9)).await;
+    assert_eq!(told(&mut fixture), None);
+    assert!(!hears(&mut fixture).await);
+    assert_eq!(told(&mut fixture), None, "once");
+    giving_up.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_of_several_devices_decides() {
+    let (mut fixture, giving_up) = watched().await;
+    let seller = id("seller");
+    fixture.chat.socket_connected(&seller).await;
+    fixture.chat.socket_connected(&seller).await;
+    fixture.chat.socket_lost(&seller).await;
+    fixture.chat.socket_disconnected(&seller).await;
+    pass(GRACE * 3).await;
+    assert!(fixture.chat.presence().is_online(&seller), "one is left");
+    assert_eq!(told(&mut fixture), None);
+    fixture.chat.socket_disconnected(&seller).await;
+    assert!(!hears(&mut fixture).await, "a goodbye has no grace");
+    giving_up.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_goodbye_after_a_loss_waits_for_the_grace_of_what_was_lost() {
+    let (mut fixture, giving_up) = watched().await;
+    let seller = id("seller");
+    // The phone loses its network; its app comes back and is closed.
+    fixture.chat.socket_lost(&seller).await;
+    fixture.chat.socket_connected(&seller).await;
+    fixture.chat.socket_disconnected(&seller).await;
+    assert_eq!(told(&mut fixture), None);
+    assert!(!hears(&mut fixture).await);
+    giving_up.abort();
+}

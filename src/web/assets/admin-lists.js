@@ -1,0 +1,190 @@
+/** Users, pets and chats to browse and to search, and what can be done to a user or a pet. */
+
+import { call, path, query } from './admin-api.js';
+import { show, titled } from './dialogs.js';
+import { avatar, h, icon, petPicture } from './dom.js';
+import { price } from './format.js';
+
+const PAGE = 50;
+/** A pause in typing after which the search begins. */
+const PAUSE_MS = 200;
+
+/**
+ * A list that is fetched in pages, with a search field over it.
+ * @param {{label: string, columns: string[], load: (text: string, next: any) => Promise<{rows: any[], next: any}>, row: (item: any, redraw: () => void) => Element[], id: string, onfail: (error: Error) => void}} options
+ */
+function listView({ label, columns, load, row, id, onfail }) {
+  let asked = 0;
+  let next;
+  let pause;
+  const input = h('input', { type: 'search', value: id ?? '', 'aria-label': label, placeholder: label, autocomplete: 'off', data: { testid: 'list-search' } });
+  const body = h('tbody', { data: { testid: 'rows' } });
+  const status = h('p', { class: 'admin-hint', role: 'status', data: { testid: 'list-status' } });
+  const more = h('button', { class: 'button', type: 'button', hidden: true, data: { testid: 'more' }, on: { click: () => fetchMore(asked) } }, 'More');
+  const element = h('section', { class: 'list' },
+    h('div', { class: 'search' }, icon('search'), input),
+    h('div', { class: 'table-frame', tabIndex: 0, role: 'region', 'aria-label': label }, h('table', {}, h('thead', {}, h('tr', {}, ...columns.map((name) => h('th', { scope: 'col' }, name)))), body)),
+    status, more);
+
+  async function fetchMore(turn) {
+    more.disabled = true;
+    try {
+      const { rows, next: following } = await load(input.value.trim(), next);
+      if (turn !== asked) return;
+      next = following;
+      body.append(...rows.map((item) => rowOf(item)));
+      more.hidden = next === null || next === undefined;
+      status.textContent = body.children.length > 0 ? `${body.children.length} shown` : more.hidden ? 'Nothing found.' : 'Nothing found so far.';
+    } catch (error) {
+      if (turn !== asked) return;
+      status.textContent = error.message;
+      onfail(error);
+    } finally {
+      more.disabled = false;
+    }
+  }
+
+  function rowOf(item) {
+    const element = h('tr', {});
+    const draw = (changed) => element.replaceChildren(...row(changed, draw, () => element.remove()).map((cell) => (cell.tagName === 'TH' ? cell : h('td', {}, cell))));
+    draw(item);
+    return element;
+  }
+
+  function restart() {
+    asked += 1;
+    next = undefined;
+    body.replaceChildren();
+    more.hidden = true;
+    status.textContent = 'Loading…';
+    fetchMore(asked);
+  }
+
+  input.addEventListener('input', () => {
+    clearTimeout(pause);
+    pause = setTimeout(restart, PAUSE_MS);
+  });
+  restart();
+  return { element, leave: () => (asked += 1) };
+}
+
+export function usersView({ id, onfail }) {
+  const attempt = guarded(onfail);
+  return listView({
+    id, onfail,
+    label: 'Search by id, name or e-mail',
+    columns: ['User', 'E-mail', 'State', 'Chats', 'Actions'],
+    load: async (search, after) => {
+      const { users, pagination } = await call('GET', `/users${query({ search, after, limit: PAGE })}`);
+      return { rows: users, next: pagination.next };
+    },
+    row: (user, draw, remove) => [
+      h('th', { scope: 'row' }, h('span', { class: 'who' }, avatar(user, 32), h('span', {}, h('b', {}, user.name), h('small', {}, user._id)))),
+      h('span', {}, user.email ?? ''),
+      h('span', { data: { testid: `state-${user._id}` } }, user.isBanned ? h('span', { class: 'tag tag-bad' }, 'banned') : user.isOnline ? h('span', { class: 'tag tag-good' }, 'online') : 'offline'),
+      h('a', { href: `#chats//${encodeURIComponent(user._id)}` }, 'Chats'),
+      h('span', { class: 'row-actions' },
+        h('button', { class: 'button', type: 'button', data: { testid: `ban-${user._id}` }, on: { click: attempt(async () => draw(await call(user.isBanned ? 'DELETE' : 'POST', path('users', user._id, 'ban')))) } }, user.isBanned ? 'Unban' : 'Ban'),
+        h('button', { class: 'button button-danger', type: 'button', data: { testid: `erase-${user._id}` }, on: { click: attempt(async () => (await eraseUser(user)) && remove()) } }, 'Erase')),
+    ],
+  });
+}
+
+export function petsView({ id, onfail }) {
+  const attempt = guarded(onfail);
+  return listView({
+    id, onfail,
+    label: 'Search by id or description',
+    columns: ['Pet', 'Price', 'Place', 'Owner', 'Chats', 'Actions'],
+    load: async (search, after) => {
+      const { pets, pagination } = await call('GET', `/pets${query({ search, after, limit: PAGE })}`);
+      return { rows: pets, next: pagination.next };
+    },
+    row: (pet, _, remove) => [
+      h('th', { scope: 'row' }, h('span', { class: 'who' }, petPicture(pet, 32, { class: 'pet-thumb' }), h('span', {}, h('b', {}, pet.title), h('small', {}, pet._id)))),
+      h('span', {}, price(pet.price)),
+      h('span', {}, pet.address ?? ''),
+      pet.owner ? h('a', { href: `#users/${encodeURIComponent(idOf(pet.owner))}` }, idOf(pet.owner)) : h('span', {}),
+      h('a', { href: `#chats//${encodeURIComponent(`pet:${pet._id}`)}` }, 'Chats'),
+      h('button', { class: 'button button-danger', type: 'button', data: { testid: `remove-${pet._id}` }, on: { click: attempt(async () => (await removePet(pet)) && remove()) } }, 'Remove'),
+    ],
+  });
+}
+
+export function chatsView({ onfail }) {
+  // `#chats//ID`: the chats of one user, or about one pet.
+  const about = decodeURIComponent(location.hash.split('/')[2] ?? '');
+  return listView({
+    id: about, onfail,
+    label: 'A user’s id, pet:id, or a chat’s id; empty for all',
+    columns: ['Participants', 'About', 'Messages', 'Last activity', ''],
+    load: loadChats,
+    row: (chat) => [
+      h('th', { scope: 'row' }, chat.participants.map(({ name }) => name).join(' and ')),
+      h('span', {}, chat.petListing?.title ?? chat.chatType),
+      h('span', {}, String(chat.messages)),
+      h('time', { dateTime: chat.lastMessageTime }, new Date(chat.lastMessageTime).toLocaleString('en-IN')),
+      h('a', { href: `#chats/${chat._id}`, data: { testid: `read-${chat._id}` } }, 'Read'),
+    ],
+  });
+}
+
+async function loadChats(text, next) {
+  if (/^[0-9a-f]{24}$/.test(text)) {
+    try {
+      return { rows: [await call('GET', path('chats', text))], next: null };
+    } catch (error) {
+      if (error.status !== 404) throw error;
+      return { rows: [], next: null };
+    }
+  }
+  const which = text.startsWith('pet:') ? { pet: text.slice(4), skip: next } : text ? { user: text, skip: next } : { after: next };
+  const { chats, pagination } = await call('GET', `/chats${query({ ...which, limit: PAGE })}`);
+  return { rows: chats, next: pagination.next };
+}
+
+/** Asks in words that cannot be clicked away: the id has to be typed. */
+export function typedConfirmation({ title, text, id, action }) {
+  return new Promise((resolve) => {
+    const input = h('input', { type: 'text', autocomplete: 'off', spellcheck: false, 'aria-label': `Type ${id} to confirm`, data: { testid: 'confirm-id' } });
+    const go = h('button', { class: 'button button-danger', value: 'yes', disabled: true, data: { testid: 'confirm' } }, action);
+    input.addEventListener('input', () => (go.disabled = input.value !== id));
+    const dialog = titled(title, { on: { close: () => resolve(dialog.returnValue === 'yes' && input.value === id) } },
+      h('p', {}, text), h('p', { class: 'typed' }, 'Type ', h('code', {}, id), ' to confirm:'), input,
+      h('div', { class: 'dialog-actions' }, h('button', { class: 'button', value: 'no', type: 'button', on: { click: () => dialog.close('no') } }, 'Cancel'), go));
+    show(dialog);
+    input.focus();
+  });
+}
+
+async function eraseUser(user) {
+  const text = 'Profile, messages, pictures, videos and pets of this person are removed for good. Nothing brings them back.';
+  if (!(await typedConfirmation({ title: `Erase ${user.name}?`, text, id: user._id, action: 'Erase for good' }))) return false;
+  await call('DELETE', path('users', user._id));
+  return true;
+}
+
+async function removePet(pet) {
+  const text = 'Chats about it stay, with what is left of its description.';
+  if (!(await typedConfirmation({ title: `Remove ${pet.title}?`, text, id: pet._id, action: 'Remove' }))) return false;
+  await call('DELETE', path('pets', pet._id));
+  return true;
+}
+
+/** Runs what a button does; a failure is shown, and the button waits meanwhile. */
+export function guarded(onfail) {
+  return (action) => async ({ currentTarget }) => {
+    currentTarget.disabled = true;
+    try {
+      await action();
+    } catch (error) {
+      onfail(error);
+    } finally {
+      currentTarget.disabled = false;
+    }
+  };
+}
+
+function idOf(owner) {
+  return typeof owner === 'string' ? owner : (owner._id ?? owner.id ?? '');
+}

@@ -1,0 +1,31 @@
+/** The first screen without a demo: a token is asked for. */
+
+import { showSettings } from './dialogs.js';
+import { h, icon } from './dom.js';
+import { t } from './language.js';
+import { keepToken, personOf } from './session.js';
+
+export function signInView() {
+  const input = h('textarea', { id: 'token', rows: 4, spellcheck: false, autocomplete: 'off', required: true, 'aria-describedby': 'token-fault', data: { testid: 'token' } });
+  const fault = h('p', { id: 'token-fault', class: 'fault', role: 'alert' });
+  const form = h('form', { class: 'signin' },
+    h('label', { htmlFor: 'token' }, t('signin.label')), input, fault,
+    h('button', { class: 'button button-strong', type: 'submit', data: { testid: 'sign-in' } }, t('signin.action')));
+  form.addEventListener('submit', (event) => {
+    event.preventDefault();
+    const token = input.value.trim().replace(/^Bearer /i, '');
+    fault.textContent = personOf(token) ? '' : t('signin.wrong');
+    if (fault.textContent) return;
+    keepToken(token);
+    location.reload();
+  });
+  return h('main', { class: 'people' },
+    h('header', { class: 'people-head' },
+      h('div', { class: 'brand-row' }, h('p', { class: 'brand' }, icon('paw'), t('app.title')), settingsButton()),
+      h('h1', {}, t('signin.title')), h('p', {}, t('signin.text'))),
+    form);
+}
+
+export function settingsButton() {
+  return h('button', { class: 'icon-button', type: 'button', 'aria-label': t('settings.title'), title: t('settings.title'), data: { testid: 'settings' }, on: { click: showSettings } }, icon('settings'));
+}
