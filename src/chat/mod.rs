@@ -48,7 +48,7 @@ pub use self::operations::{Compaction, Statistics, StorageState};
 pub use self::oversight::{Chats, Found};
 pub use self::presence::Presence;
 use self::receipts::Receipts;
-pub use self::reports::{NewReport, Reported};
+pub use self::reports::{NewReport, Reported, check_note};
 pub use self::retention::{Expiry, TooOld};
 use self::updates::Updates;
 use crate::guard::Guard;

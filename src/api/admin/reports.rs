@@ -10,6 +10,7 @@ use super::deeds::Admin;
 use crate::api::body::RequestBody;
 use crate::api::response::{Body, succeeded};
 use crate::api::{Api, Failure, request};
+use crate::chat::check_note;
 use crate::id::ReportId;
 use crate::input::parse_id;
 use crate::model::ReportStatus;
@@ -69,6 +70,8 @@ impl Api {
         let id: ReportId = parse_id(id, "reportId")?;
         let input: JudgeInput = request::object(request).await?;
         let status = status(input.status.as_deref().unwrap_or_default())?;
+        // What is refused is no deed.
+        check_note(input.note.as_deref())?;
         self.chat.report_with_id(id).await?;
         let action = match status {
             ReportStatus::Open => "report.reopened",
