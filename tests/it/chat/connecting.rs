@@ -82,17 +82,34 @@ async fn a_foreign_page_cannot_open_a_websocket() {
 }
 
 #[tokio::test]
-async fn a_session_ends_with_its_token() {
-    let server = TestServer::start(&[]).await;
+async fn a_session_ends_with_its_token_and_nobody_sees_the_refresh() {
+    let server = TestServer::start(&["--offline-grace", "300"]).await;
+    let rohan = server.user("rohan").await;
+    let chat = rohan.chat_with(&server.user("asha").await).await;
+    let mut watching = Client::connect(&server, &rohan).await;
     let short = token_for("asha", Some("asha"), Duration::from_secs(2));
+    let (mut poller, reply) = Poller::connect(&server, Some(&short)).await;
+    assert!(reply.starts_with("40"), "{reply}");
     let auth = json!({ "token": short });
     let mut asha = Client::try_connect(server.address(), Some(&auth), &[])
         .await
         .unwrap();
+    assert_eq!(watching.event("userStatus").await["isOnline"], true);
     // As a loss of the transport: with a namespace's DISCONNECT the client would not reconnect by itself.
     assert_eq!(asha.ended().await, []);
+    // Over polling that is a CLOSE, and a session that nobody knows any more.
+    assert_eq!(poller.packet().await, "1");
+    assert_eq!(poller.status_of("42[\"online\"]").await, 400);
+    let refused = Client::try_connect(server.address(), Some(&auth), &[]).await;
+    assert_eq!(refused.err(), Some(refusal("token_expired")));
     let asha = server.stranger("asha");
-    Client::connect(&server, &asha).await;
+    let _again = Client::connect(&server, &asha).await;
+    asha.says(&chat, "with a new token").await;
+    let meanwhile = watching.until_hears("with a new token").await;
+    assert!(
+        meanwhile.iter().all(|(name, _)| name != "userStatus"),
+        "{meanwhile:?}"
+    );
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ mod model;
 mod oversight;
 mod paging;
 mod parity;
+mod people;
 mod pictures;
 mod realtime;
 mod recovery;
