@@ -29,7 +29,7 @@ use self::malformed::{Turn, Wire};
 use self::proxy::Proxies;
 use self::tasks::Background;
 use crate::access::Access;
-use crate::api::{Api, Connections as Connected, Gauge, TokenMint, Uploads};
+use crate::api::{Api, Connections as Connected, Gauge};
 use crate::audit::Audit;
 use crate::auth::{KeyError, KeySet, Secret, SecretError};
 use crate::backend::{Backend, TrustError};
@@ -204,11 +204,7 @@ impl Server {
         }
         // Before anybody is let in, and after somebody listens to what comes of it.
         disposal.finish().await.map_err(Error::Disposal)?;
-        let pages = Pages {
-            chat: settings::has_chat_page(config),
-            admin: admin_key.is_some(),
-            demo: load_demo(&chat, secret).await?,
-        };
+        let pages = open_pages(config, &chat, secret, admin_key.is_some()).await?;
         let backend = Backend::new(settings::backend(config), chat.clone())?.map(Arc::new);
         let access = Access::new(verifier, chat.clone(), backend.clone(), Arc::clone(&guard));
         let access = Arc::new(access);
@@ -235,18 +231,12 @@ impl Server {
             disposal,
             admin_key,
             backup,
-            mint: TokenMint {
-                secret: signing,
-                max_ttl: config.admin.max_token_ttl,
-            },
+            mint: settings::mint(config, signing),
             figures,
             audit,
             connections: gauge(&engine, &connections),
             started: Instant::now(),
-            uploads: Uploads::new(
-                config.storage.max_uploads,
-                config.storage.max_uploads_per_user,
-            ),
+            uploads: settings::uploads(config),
             upload_pace: settings::upload_pace(config),
             guard,
         };
@@ -429,11 +419,19 @@ async fn open_store(config: &Serve) -> Result<(Store, WriterThread), Error> {
     Ok((store, writer))
 }
 
-async fn load_demo(chat: &Service, secret: Option<Secret>) -> Result<Option<Demo>, Error> {
-    match secret {
-        Some(secret) => Ok(Some(Demo::load(chat, &secret).await.map_err(Error::Demo)?)),
-        None => Ok(None),
-    }
+/// With a secret to sign for its people, the demo is loaded too.
+async fn open_pages(
+    config: &Serve,
+    chat: &Service,
+    secret: Option<Secret>,
+    admin: bool,
+) -> Result<Pages, Error> {
+    let demo = match secret {
+        Some(secret) => Some(Demo::load(chat, &secret).await.map_err(Error::Demo)?),
+        None => None,
+    };
+    let chat = settings::has_chat_page(config);
+    Ok(Pages { chat, admin, demo })
 }
 
 /// Opened even without an admin key: a directory that cannot hold it is found at the start, not when somebody looks away.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Error;
-use crate::api::{AdminKey, UploadPace};
+use crate::api::{AdminKey, TokenMint, UploadPace, Uploads};
 use crate::auth::{Expiry, KeySet, PublicKey, Secret, Strength, Verifier};
 use crate::backend::{self, Tolerance};
 use crate::chat;
@@ -43,6 +43,20 @@ pub(super) fn secrets(config: &Serve) -> Result<Vec<Secret>, Error> {
         &config.storage.data_dir,
         strength,
     )?)
+}
+
+/// Who signs tokens for the host.
+pub(super) fn mint(config: &Serve, secret: Option<Secret>) -> TokenMint {
+    TokenMint {
+        secret,
+        max_ttl: config.admin.max_token_ttl,
+    }
+}
+
+/// How many uploads there may be.
+pub(super) fn uploads(config: &Serve) -> Uploads {
+    let storage = &config.storage;
+    Uploads::new(storage.max_uploads, storage.max_uploads_per_user)
 }
 
 /// Whether there is a chat page at `/`.
