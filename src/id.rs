@@ -171,6 +171,10 @@ minted_id!(
     /// A message.
     MessageId
 );
+minted_id!(
+    /// A report.
+    ReportId
+);
 
 fn parse_hex(text: &str) -> Option<[u8; 12]> {
     let digits = text.as_bytes();

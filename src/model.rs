@@ -142,6 +142,11 @@ macro_rules! coded {
 coded!(ChatKind { PetInquiry = "pet_inquiry", Direct = "direct", General = "general" });
 coded!(MessageKind { Text = "text", Image = "image", Video = "video" });
 
+// Below the macro, which it uses.
+mod report;
+
+pub use self::report::{Evidence, Report, ReportReason, ReportStatus};
+
 /// A conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chat {

@@ -184,7 +184,7 @@ impl Server {
         let (store, writer) = open_store(config).await?;
         let guard = Arc::new(Guard::new(settings::guard(config)));
         let (chat, events) = Service::new(store.clone(), settings::rules(config));
-        let chat = chat.watched_by(Arc::clone(&guard), settings::floods(config));
+        let chat = chat.watched_by(Arc::clone(&guard), settings::bounds(config));
         let audit = open_audit(config)?;
         let (media, owner) = open_media(config, store.is_new().await?)?;
         let disposal = Disposal::new(chat.clone(), Arc::clone(&media));

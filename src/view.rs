@@ -1,8 +1,13 @@
 //! The JSON shape of each thing, for REST answers, acks and events alike: what leaves here is the wire contract.
 
+mod report;
+
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
+pub use self::report::{
+    OwnReportView, ReportView, WholeReportView, own_report, report, whole_report,
+};
 use crate::chat::{ChatDetails, HistoryPage, MessageDetails, Pages, Status, UnreadChange};
 use crate::id::{ChatId, MessageId, UserId};
 use crate::model::{Attachment, Pet, Reaction, Timestamp, User};
@@ -328,6 +333,37 @@ pub struct BlockedView<'a> {
     pub chat_id: ChatId,
     /// Who blocks it now.
     pub blocked_by: &'a [UserId],
+}
+
+/// `userBlocked`: to the own sockets of who did it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UserBlockedView<'a> {
+    /// Whom.
+    pub user_id: &'a UserId,
+    /// Blocked, or not any more.
+    pub is_blocked: bool,
+}
+
+/// Somebody whom the caller has blocked.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BlockedUserView<'a> {
+    #[serde(flatten)]
+    user: SenderView<'a>,
+    blocked_at: Time,
+}
+
+/// The view of a blocked user for who has blocked them.
+pub fn blocked_user(user: &User, since: Timestamp) -> BlockedUserView<'_> {
+    BlockedUserView {
+        user: SenderView {
+            id: &user.id,
+            name: &user.name,
+            profile_picture: user.picture.as_deref(),
+        },
+        blocked_at: Time(since),
+    }
 }
 
 /// `typing`.

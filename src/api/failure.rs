@@ -98,8 +98,10 @@ impl From<chat::Error> for Failure {
             | E::NotPetOwner => StatusCode::BAD_REQUEST,
             E::CallerUnknown | E::CallerBanned => StatusCode::UNAUTHORIZED,
             E::AccessDenied | E::ChatBlocked | E::NotSender => StatusCode::FORBIDDEN,
-            E::UserNotFound | E::PetNotFound | E::MessageNotFound => StatusCode::NOT_FOUND,
-            E::Conflict => StatusCode::CONFLICT,
+            E::UserNotFound | E::PetNotFound | E::MessageNotFound | E::ReportNotFound => {
+                StatusCode::NOT_FOUND
+            }
+            E::Conflict | E::TooManyBlocks => StatusCode::CONFLICT,
             E::RateLimited(_) | E::DuplicateMessage(_) | E::TooManyChats(_) => {
                 StatusCode::TOO_MANY_REQUESTS
             }

@@ -6,6 +6,7 @@ mod body;
 mod chats;
 mod failure;
 mod messages;
+mod people;
 mod request;
 mod response;
 mod uploads;
@@ -17,7 +18,7 @@ use std::time::Instant;
 
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HeaderMap};
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response};
 use percent_encoding::percent_decode_str;
 
 use self::admin::Resource;
@@ -87,6 +88,9 @@ enum Endpoint<'p> {
     MarkRead(&'p str),
     ToggleBlock(&'p str),
     DeleteMessage(&'p str),
+    BlockUser(&'p str),
+    BlockedUsers,
+    Report,
     Upload(&'p str),
     Admin(Resource<'p>),
 }
@@ -97,7 +101,8 @@ impl Endpoint<'_> {
         match self {
             Self::Send(_) => Action::Message,
             Self::SendMedia(_) => Action::Upload,
-            Self::ToggleBlock(_) => Action::Block,
+            Self::ToggleBlock(_) | Self::BlockUser(_) => Action::Block,
+            Self::Report => Action::Report,
             _ => Action::Read,
         }
     }
@@ -109,6 +114,9 @@ fn route<'p>(path: &[&'p str]) -> Option<(&'static str, Endpoint<'p>)> {
         ["api", "chat", "create"] => ("POST", Endpoint::CreateChat),
         ["api", "chat", "my-chats"] => ("GET, HEAD", Endpoint::MyChats),
         ["api", "chat", "unread-count"] => ("GET, HEAD", Endpoint::UnreadCount),
+        ["api", "chat", "blocked-users"] => ("GET, HEAD", Endpoint::BlockedUsers),
+        ["api", "chat", "report"] => ("POST", Endpoint::Report),
+        ["api", "chat", "block-user", user] => ("PUT, DELETE", Endpoint::BlockUser(user)),
         ["api", "chat", "message", message] => ("DELETE", Endpoint::DeleteMessage(message)),
         ["api", "chat", chat, "messages"] => ("GET, HEAD", Endpoint::Messages(chat)),
         ["api", "chat", chat, "send"] => ("POST", Endpoint::Send(chat)),
@@ -162,6 +170,12 @@ impl Api {
             Endpoint::MarkRead(chat) => self.mark_read(&caller, chat).await,
             Endpoint::ToggleBlock(chat) => self.toggle_block(&caller, chat).await,
             Endpoint::DeleteMessage(message) => self.delete_message(&caller, message).await,
+            Endpoint::BlockUser(user) => {
+                let blocks = request.method() == Method::PUT;
+                self.set_blocked(&caller, user, blocks).await
+            }
+            Endpoint::BlockedUsers => self.blocked_users(&caller).await,
+            Endpoint::Report => self.report(&caller, request).await,
             Endpoint::Upload(_) | Endpoint::Admin(_) => Err(Failure::not_found()),
         }
     }

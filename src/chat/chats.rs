@@ -52,6 +52,10 @@ impl Service {
                     let details = service.with_presence(Gatherer::new(tx, chat)?.chat()?);
                     return Ok((details, false));
                 }
+                // What there was stays to be read.
+                if tx.is_blocked_between(&participants[0], &participants[1])? {
+                    return Err(Error::ChatBlocked);
+                }
                 let moment = (Instant::now(), tx.now());
                 service.watch.new_chat(tx, &participants[0], moment)?;
                 let chat = new_chat(tx, kind, request.pet, participants);
@@ -159,7 +163,8 @@ impl Service {
 
     pub(super) fn with_presence(&self, mut details: ChatDetails) -> ChatDetails {
         for participant in &mut details.participants {
-            participant.is_online = self.presence.is_online(&participant.user.id);
+            let is_online = self.presence.is_online(&participant.user.id);
+            participant.is_online = is_online && !participant.is_hidden;
         }
         details
     }

@@ -60,6 +60,8 @@ pub struct Participant {
     pub unread: u32,
     /// Whether a socket of theirs is connected.
     pub is_online: bool,
+    /// They have blocked somebody here, and nobody is shown whether they are online or when they last were.
+    pub is_hidden: bool,
 }
 
 /// Gathers details of one chat and remembers what it has read already.
@@ -153,10 +155,14 @@ impl<'t, S: Source> Gatherer<'t, S> {
         let participants: Vec<Participant> = states
             .into_iter()
             .map(|(id, state)| {
+                let mut user = self.user(&id)?;
+                let is_hidden = self.blocks_somebody(&id)?;
+                user.last_seen = user.last_seen.filter(|_| !is_hidden);
                 Ok(Participant {
-                    user: self.user(&id)?,
+                    user,
                     unread: state.unread,
                     is_online: false,
+                    is_hidden,
                 })
             })
             .collect::<Result<_, Error>>()?;
@@ -167,6 +173,15 @@ impl<'t, S: Source> Gatherer<'t, S> {
             is_active: !self.lacks_somebody,
             last_message,
         })
+    }
+
+    fn blocks_somebody(&self, user: &UserId) -> Result<bool, Error> {
+        for other in self.chat.others(user) {
+            if self.tables.user_block(user, other)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn user(&mut self, id: &UserId) -> Result<User, Error> {
@@ -219,7 +234,8 @@ pub(super) fn membership<S: Source>(
         .ok_or(Error::AccessDenied)
 }
 
-/// The chat, if `user` may send to it: nobody blocks it, and there is somebody at the other end.
+/// The chat, if `user` may send to it: nobody blocks it or the other, and there is somebody at the other end. Who blocks whom is not
+/// told.
 pub(super) fn open_to<S: Source>(
     tables: &Tables<S>,
     user: &UserId,
@@ -231,6 +247,9 @@ pub(super) fn open_to<S: Source>(
     for other in chat.others(user) {
         if tables.erased(other)?.is_some() {
             return Err(Error::UserNotFound);
+        }
+        if tables.is_blocked_between(user, other)? {
+            return Err(Error::ChatBlocked);
         }
     }
     Ok(chat)

@@ -1,4 +1,4 @@
-//! Erasing a user: their profile at once, then the content of all their messages, their files and their pets, a piece at a
+//! Erasing a user: their profile at once, then the content of all their messages, their files, their pets and what reports hold of them, a piece at a
 //! time, so that others go on meanwhile. A row says that it is under way; whoever finds it goes on, also after a crash. The files
 //! themselves are removed by the caller, who says when nothing of them is left.
 
@@ -8,12 +8,14 @@ use super::burial::{Buried, Depth, bury};
 use super::event::Event;
 use super::updates::Subject;
 use super::{Error, Service, announce};
-use crate::id::{ChatId, MessageId, PetId, UserId};
+use crate::id::{ChatId, MessageId, PetId, ReportId, UserId};
 use crate::model::{Chat, Erased, Message, Pet};
 use crate::store::{Snapshot, Transaction};
 
 /// Messages that are looked at, or buried, at once.
 const PIECE: usize = 256;
+/// Reports that are cleaned at once; each may hold many messages.
+const REPORTS: usize = 16;
 /// Messages at the end of a chat that an app is likely to show: their end is told one by one, in words that every client knows.
 const SHOWN: u64 = 50;
 /// What an erasure has taken away.
@@ -42,6 +44,7 @@ pub struct Erasure {
     /// The next number to be looked at in the last of `chats`.
     seq: u64,
     after_pet: Option<PetId>,
+    after_report: Option<ReportId>,
     phase: Phase,
     counts: ErasedCounts,
 }
@@ -50,6 +53,7 @@ pub struct Erasure {
 enum Phase {
     Messages,
     Pets,
+    Reports,
     Done,
 }
 
@@ -72,6 +76,7 @@ impl Service {
                     finished: false,
                 };
                 tx.remove_user(&id);
+                tx.remove_user_blocks_of(&id)?;
                 tx.put_erased(&id, pending)?;
                 let subject = Subject::User(id.clone());
                 tx.on_commit(move || updates.add(subject));
@@ -86,6 +91,7 @@ impl Service {
             stub,
             seq: 1,
             after_pet: None,
+            after_report: None,
             phase: if chats.is_some() {
                 Phase::Messages
             } else {
@@ -121,6 +127,10 @@ impl Erasure {
             }
             Phase::Pets => {
                 self.remove_some_pets().await?;
+                Ok(Some(Vec::new()))
+            }
+            Phase::Reports => {
+                self.clean_some_reports().await?;
                 Ok(Some(Vec::new()))
             }
             Phase::Done => Ok(None),
@@ -218,7 +228,7 @@ impl Erasure {
         });
         let (own, last) = looked_at.await?;
         if last.is_none() {
-            self.phase = Phase::Done;
+            self.phase = Phase::Reports;
             return Ok(());
         }
         let user = self.user.clone();
@@ -247,6 +257,30 @@ impl Erasure {
         self.after_pet = last;
         if removed.is_none() {
             self.phase = Phase::Done;
+        }
+        Ok(())
+    }
+
+    /// Takes what the user has said out of the next reports that hold something of them.
+    async fn clean_some_reports(&mut self) -> Result<(), Error> {
+        let (user, after) = (self.user.clone(), self.after_report);
+        let last = self.service.store.write(move |tx| {
+            if pending(tx, &user)?.is_none() {
+                return Ok(None);
+            }
+            let ids = tx.reports_of(&user, after).take(REPORTS);
+            let ids: Vec<ReportId> = ids.collect::<Result<_, _>>()?;
+            for &id in &ids {
+                if let Some(mut report) = tx.report(id)? {
+                    report.forget(&user);
+                    tx.put_report(&report)?;
+                }
+            }
+            Ok::<_, Error>(ids.last().copied())
+        });
+        match last.await? {
+            Some(last) => self.after_report = Some(last),
+            None => self.phase = Phase::Done,
         }
         Ok(())
     }

@@ -57,6 +57,12 @@ pub enum Error {
     /// No such message, or not in this chat.
     #[error("Message not found")]
     MessageNotFound,
+    /// No such report.
+    #[error("Report not found")]
+    ReportNotFound,
+    /// The user has blocked as many people as one may.
+    #[error("You have blocked as many people as one may")]
+    TooManyBlocks,
     /// The same `clientMessageId` with other content.
     #[error("This clientMessageId was already used for another message")]
     Conflict,
@@ -100,6 +106,8 @@ impl Error {
             Self::NotSender => "not_sender",
             Self::PetNotFound => "pet_not_found",
             Self::MessageNotFound => "message_not_found",
+            Self::ReportNotFound => "report_not_found",
+            Self::TooManyBlocks => "too_many_blocks",
             Self::Conflict => "conflict",
             Self::RateLimited(_) => "rate_limited",
             Self::DuplicateMessage(_) => "duplicate_message",

@@ -132,6 +132,22 @@ pub enum Event {
         /// To whom.
         audience: Vec<UserId>,
     },
+    /// A user is not shown to some others any more: to them they look as if they had gone. Not on disk: the block is.
+    PresenceHidden {
+        /// Who.
+        user: UserId,
+        /// From whom.
+        audience: Vec<UserId>,
+    },
+    /// Somebody blocked or unblocked a person, which is nobody's business but their own.
+    UserBlocked {
+        /// Whom.
+        user: UserId,
+        /// Blocked, or not any more.
+        is_blocked: bool,
+        /// Whose doing it was.
+        by: Caller,
+    },
     /// Somebody types or has stopped. Volatile: the only event that is not on disk.
     Typing {
         /// Where.
@@ -170,7 +186,13 @@ impl Event {
             Event::ChatOpened { chat, .. } => record(6, &chat.chat.id),
             Event::MessagesDeleted { chat, messages, .. } => record(7, &(chat, messages)),
             Event::UserExpelled { user } => record(8, user),
+            Event::UserBlocked {
+                user,
+                is_blocked,
+                by,
+            } => record(9, &(&by.user, user, is_blocked)),
             Event::PresenceChanged { .. }
+            | Event::PresenceHidden { .. }
             | Event::Typing { .. }
             | Event::ChatUpdated { .. }
             | Event::CountersSank { .. } => Vec::new(),

@@ -21,13 +21,15 @@ const LOOKED_AT: usize = 512;
 
 /// What is too much; 0 is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Floods {
+pub struct Bounds {
     /// New chats an hour.
     pub chats_per_hour: u32,
     /// New chats an hour of who has had a chat for a week.
     pub chats_per_hour_established: u32,
     /// Chats to which the same content may go within an hour, of those that its sender opened.
     pub duplicate_chats: u32,
+    /// People whom one user may block.
+    pub blocked_users: u32,
 }
 
 /// What it has seen.
@@ -36,25 +38,27 @@ pub(super) struct Watch {
     newcomers: Limiter<UserId>,
     established: Limiter<UserId>,
     repeats: Repeats<UserId>,
+    pub(super) blocked_users: usize,
     guard: Option<Arc<Guard>>,
 }
 
 impl Default for Watch {
     fn default() -> Self {
-        Self::of(None, Floods::default())
+        Self::of(None, Bounds::default())
     }
 }
 
 impl Watch {
-    pub(super) fn new(guard: Arc<Guard>, floods: Floods) -> Self {
-        Self::of(Some(guard), floods)
+    pub(super) fn new(guard: Arc<Guard>, bounds: Bounds) -> Self {
+        Self::of(Some(guard), bounds)
     }
 
-    fn of(guard: Option<Arc<Guard>>, floods: Floods) -> Self {
+    fn of(guard: Option<Arc<Guard>>, bounds: Bounds) -> Self {
         Self {
-            newcomers: Limiter::hourly(floods.chats_per_hour),
-            established: Limiter::hourly(floods.chats_per_hour_established),
-            repeats: Repeats::new(floods.duplicate_chats, WINDOW),
+            newcomers: Limiter::hourly(bounds.chats_per_hour),
+            established: Limiter::hourly(bounds.chats_per_hour_established),
+            repeats: Repeats::new(bounds.duplicate_chats, WINDOW),
+            blocked_users: bounds.blocked_users as usize,
             guard,
         }
     }
@@ -140,4 +144,145 @@ fn is_established<S: Source>(
         }
     }
     Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guard::Settings;
+    use crate::model::{ChatKind, MessageKind};
+    use crate::store::{self, Store};
+
+    fn id(text: &str) -> UserId {
+        text.parse().unwrap()
+    }
+
+    fn watch(bounds: Bounds) -> (Watch, Arc<Guard>) {
+        let guard = Arc::new(Guard::new(Settings::default()));
+        (Watch::new(Arc::clone(&guard), bounds), guard)
+    }
+
+    fn chat(number: u8, opened_by: &str, other: &str) -> Chat {
+        Chat {
+            id: ChatId::from([number; 12]),
+            kind: ChatKind::Direct,
+            participants: vec![id(opened_by), id(other)],
+            pet: None,
+            blocked_by: vec![],
+            created_at: Timestamp(0),
+            updated_at: Timestamp(0),
+            last_seq: 0,
+            last_message_at: Timestamp(0),
+            activity: 1,
+        }
+    }
+
+    /// The seconds in which the chat of this number was minted, as a moment.
+    fn minted(number: u8, days_later: i64) -> Timestamp {
+        let seconds = i64::from(u32::from_be_bytes([number; 4]));
+        Timestamp((seconds + days_later * 86_400) * 1000)
+    }
+
+    #[tokio::test]
+    async fn a_newcomer_opens_fewer_chats_within_an_hour_than_an_old_hand() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = store::Options {
+            data_dir: dir.path().to_owned(),
+            cache: 8 << 20,
+            queue: 64,
+        };
+        let (store, writer) = Store::open(&options).unwrap();
+        let first = chat(1, "asha", "rohan");
+        let inserted = store.write(move |tx| tx.insert_chat(&first));
+        inserted.await.unwrap();
+        let tables = store.snapshot();
+        for (user, days, expected) in [
+            ("asha", 6, 2),
+            ("asha", 8, 5),
+            // Who was asked is as old a hand as who asked.
+            ("rohan", 8, 5),
+            ("meera", 8, 2),
+        ] {
+            let (watch, guard) = watch(Bounds {
+                chats_per_hour: 2,
+                chats_per_hour_established: 5,
+                ..Bounds::default()
+            });
+            let (start, moment) = (Instant::now(), minted(1, days));
+            let open = |after| watch.new_chat(&tables, &id(user), (start + after, moment));
+            let opened = (0..20).filter(|_| open(Duration::ZERO).is_ok()).count();
+            assert_eq!(opened, expected, "{user} after {days} days");
+            assert!(matches!(open(Duration::ZERO), Err(Error::TooManyChats(_))));
+            assert!(open(Duration::from_hours(1)).is_ok(), "an hour later");
+            assert_eq!(guard.suspects()[0].user, id(user));
+        }
+        drop(tables);
+        drop(store);
+        writer.join();
+    }
+
+    #[test]
+    fn the_same_in_many_chats_is_a_flood_only_where_its_sender_began() {
+        let (watch, guard) = watch(Bounds {
+            duplicate_chats: 3,
+            ..Bounds::default()
+        });
+        let (start, asha) = (Instant::now(), id("asha"));
+        let text = |text: &str| Content::Text(text.to_owned());
+        for number in 0..100 {
+            let asked = chat(number, &format!("buyer-{number}"), "asha");
+            let answer = text("Yes, she is still available");
+            assert_eq!(watch.message(&asha, &asked, &answer, start), Ok(()));
+        }
+        assert!(guard.suspects().is_empty());
+        let say = |number: u8, content: &Content, after| {
+            watch.message(&asha, &chat(number, "asha", "x"), content, start + after)
+        };
+        let now = Duration::ZERO;
+        for (number, written) in [
+            (1, "Buy puppies"),
+            (2, "buy  PUPPIES"),
+            (3, " buy\npuppies "),
+        ] {
+            assert_eq!(say(number, &text(written), now), Ok(()));
+        }
+        let refused = say(4, &text("BUY PUPPIES"), Duration::from_mins(59));
+        assert_eq!(refused, Err(Error::DuplicateMessage(61)));
+        assert_eq!(say(4, &text("Buy kittens"), now), Ok(()));
+        assert_eq!(
+            say(3, &text("Buy puppies"), now),
+            Ok(()),
+            "there it was said"
+        );
+        assert_eq!(
+            say(4, &text("Buy puppies"), Duration::from_hours(1)),
+            Ok(())
+        );
+        let picture = |name: &str, crc32| {
+            let file = crate::model::Attachment {
+                name: name.to_owned(),
+                mime: "image/png".to_owned(),
+                size: 7,
+                crc32,
+                width: None,
+                height: None,
+            };
+            Content::Received(MessageKind::Image, "Sent image".to_owned(), file)
+        };
+        for number in 1..=3 {
+            assert_eq!(
+                say(number, &picture(&format!("{number}.png"), 9), now),
+                Ok(())
+            );
+        }
+        assert!(
+            say(4, &picture("4.png", 9), now).is_err(),
+            "the same bytes by another name"
+        );
+        assert!(
+            say(4, &picture("5.png", 10), now).is_ok(),
+            "the same caption by itself is nothing"
+        );
+        assert_eq!(guard.suspects()[0].times, 2);
+    }
 }

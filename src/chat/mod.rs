@@ -19,11 +19,13 @@ mod operations;
 mod oversight;
 mod presence;
 mod receipts;
+mod reports;
 mod retention;
 #[cfg(test)]
 mod tests;
 mod typing;
 mod updates;
+mod user_blocks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +40,7 @@ pub use self::directory::Profile;
 pub use self::erasure::{ErasedCounts, Erasure, PetStub};
 pub use self::error::Error;
 pub use self::event::{Event, UnreadChange};
-pub use self::floods::Floods;
+pub use self::floods::Bounds;
 use self::floods::Watch;
 pub use self::history::{History, HistoryPage, Pages};
 pub use self::messages::{MAX_CLIENT_ID, NewMessage, Sent};
@@ -46,6 +48,7 @@ pub use self::operations::{Compaction, Statistics, StorageState};
 pub use self::oversight::{Chats, Found};
 pub use self::presence::Presence;
 use self::receipts::Receipts;
+pub use self::reports::{NewReport, Reported};
 pub use self::retention::{Expiry, TooOld};
 use self::updates::Updates;
 use crate::guard::Guard;
@@ -122,11 +125,11 @@ impl Service {
         (service, out)
     }
 
-    /// The same service, which refuses what looks like a flood and tells `guard` of it. Without this it looks for none.
+    /// The same service, which refuses what looks like a flood and tells `guard` of it. Without this nothing is too much.
     #[must_use]
-    pub fn watched_by(self, guard: Arc<Guard>, floods: Floods) -> Self {
+    pub fn watched_by(self, guard: Arc<Guard>, bounds: Bounds) -> Self {
         Self {
-            watch: Arc::new(Watch::new(guard, floods)),
+            watch: Arc::new(Watch::new(guard, bounds)),
             ..self
         }
     }

@@ -102,7 +102,7 @@ impl Presence {
         Some(due.1)
     }
 
-    fn only_online(&self, users: Vec<UserId>) -> Vec<UserId> {
+    pub(super) fn only_online(&self, users: Vec<UserId>) -> Vec<UserId> {
         let sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
         let online: HashSet<UserId> = users
             .into_iter()
@@ -190,7 +190,12 @@ impl Service {
         let id = user.clone();
         let found = self.store.read(move |tables| {
             let last_seen = tables.user(&id)?.and_then(|user| user.last_seen);
-            Ok::<_, Error>((tables.contacts_of(&id)?, last_seen))
+            let mut contacts = tables.contacts_of(&id)?;
+            for blocked in tables.blocked_by(&id) {
+                let (blocked, _) = blocked?;
+                contacts.retain(|contact| *contact != blocked);
+            }
+            Ok::<_, Error>((contacts, last_seen))
         });
         let (contacts, last_seen) = match found.await {
             Ok(found) => found,

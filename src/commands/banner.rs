@@ -23,6 +23,7 @@ fn print_demo(out: &mut impl Write, url: &str, demo: &Demo) -> io::Result<()> {
     )?;
     writeln!(out, "  REST        {url}/api/chat")?;
     writeln!(out, "  Socket.IO   {url}   path /socket.io/")?;
+    writeln!(out, "  API docs    {url}/docs")?;
     writeln!(out, "  health      {url}/health\n")?;
     for user in demo.users() {
         writeln!(out, "{} ({})  {url}/?user={}", user.name, user.id, user.id)?;

@@ -73,3 +73,30 @@ pub struct Abuse {
     #[arg(long, default_value_t = 3600, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub upload_timeout: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use crate::config::Cli;
+
+    #[test]
+    fn the_readme_knows_every_limit_and_its_default() {
+        let readme = include_str!("../../README.md");
+        let mut seen = 0;
+        for flag in Cli::command().get_arguments() {
+            if flag.get_help_heading() != Some("Abuse") {
+                continue;
+            }
+            let name = flag.get_long().unwrap_or_default();
+            let default = flag.get_default_values()[0].to_string_lossy();
+            let start = format!("| `--{}` | ", name.trim_end_matches("-per-address"));
+            let row = readme.lines().find(|line| line.starts_with(&start));
+            let row = row.unwrap_or_else(|| panic!("the README has no row {start}"));
+            let words: Vec<&str> = row.split(' ').collect();
+            assert!(words.contains(&&*default), "{name} is {default}: {row}");
+            seen += 1;
+        }
+        assert_eq!(seen, 22);
+    }
+}

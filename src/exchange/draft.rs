@@ -6,7 +6,7 @@ use super::record::{End, Receipt};
 use crate::chat::Profile;
 use crate::id::{ChatId, MessageId, PetId, UserId};
 use crate::model::{
-    Attachment, ChatKind, Erased, Expired, MessageKind, Pet, Reaction, Timestamp, User,
+    Attachment, ChatKind, Erased, Expired, MessageKind, Pet, Reaction, Report, Timestamp, User,
 };
 
 /// One row of an input.
@@ -16,6 +16,9 @@ pub(super) enum Draft {
     Header,
     /// Somebody of whom nothing may come back.
     Erased(UserId, Erased),
+    /// Who has blocked whom, and since when.
+    Block(UserId, UserId, Timestamp),
+    Report(Box<Report>),
     /// A moment that the other server remembers by a name.
     Mark(String, Timestamp),
     User(UserDraft),

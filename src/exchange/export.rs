@@ -15,6 +15,7 @@ use super::record::{
     ChatRecord, End, ErasedRecord, FORMAT, Header, MarkRecord, MessageRecord, PetRecord, Receipt,
     UserRecord, VERSION,
 };
+use super::social::{BlockRecord, ReportRecord};
 use super::when::Moment;
 use crate::chat::Gatherer;
 use crate::id::{ChatId, PetId, UserId};
@@ -158,6 +159,10 @@ impl<S: Source> Export<'_, S> {
             self.exported.users += 1;
         }
         self.pets(is_whole)?;
+        self.blocks()?;
+        if is_whole {
+            self.reports()?;
+        }
         for chat in self.chats()? {
             self.records(chat?)?;
         }
@@ -200,6 +205,35 @@ impl<S: Source> Export<'_, S> {
             if name != UNFINISHED {
                 self.line(&MarkRecord::new(name, at))?;
             }
+        }
+        Ok(())
+    }
+
+    /// All of them, or those of the person it is about.
+    fn blocks(&mut self) -> Result<(), Error> {
+        let tables = self.tables;
+        match &self.request.scope {
+            Scope::All => {
+                for block in tables.user_blocks() {
+                    let (user, blocked, at) = block?;
+                    self.line(&BlockRecord::new(user, blocked, at))?;
+                }
+            }
+            Scope::User(user) => {
+                for block in tables.blocked_by(user) {
+                    let (blocked, at) = block?;
+                    self.line(&BlockRecord::new(user.clone(), blocked, at))?;
+                }
+            }
+            Scope::Chat(_) => {}
+        }
+        Ok(())
+    }
+
+    fn reports(&mut self) -> Result<(), Error> {
+        let tables = self.tables;
+        for report in tables.reports(None) {
+            self.line(&ReportRecord::from(report?))?;
         }
         Ok(())
     }

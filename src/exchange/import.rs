@@ -330,6 +330,22 @@ impl Writing<'_> {
                 self.follow(Box::pin(async move { job.await.map(Done::Pet) }))
                     .await
             }
+            Ok(Draft::Block(user, blocked, at)) => {
+                let job = self
+                    .store
+                    .submit(move |tx| write::put_block(tx, &user, &blocked, at))
+                    .await?;
+                self.follow(Box::pin(async move { job.await.map(|()| Done::Mark) }))
+                    .await
+            }
+            Ok(Draft::Report(report)) => {
+                let job = self
+                    .store
+                    .submit(move |tx| write::put_report(tx, *report))
+                    .await?;
+                self.follow(Box::pin(async move { job.await.map(|()| Done::Mark) }))
+                    .await
+            }
             Ok(Draft::Message(draft)) => {
                 let Ok(slot) = self.plan.place(&draft) else {
                     return Ok(());

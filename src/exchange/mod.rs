@@ -22,6 +22,7 @@ mod page;
 mod plan;
 mod record;
 mod rows;
+mod social;
 mod sort;
 mod source;
 #[cfg(test)]

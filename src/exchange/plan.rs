@@ -256,7 +256,7 @@ impl Plan {
         end: &mut Option<End>,
     ) -> Result<Result<(), String>, Error> {
         match draft {
-            Draft::Header => {}
+            Draft::Header | Draft::Block(..) | Draft::Report(_) => {}
             Draft::End(told) => *end = Some(told),
             Draft::Erased(user, erased) => {
                 self.rows.erased += 1;

@@ -1,4 +1,4 @@
-//! The lines of an export, version 2 (`docs/export.md`): one struct for each kind of record. A field of the model that is not
+//! The lines of an export, version 3 (`docs/export.md`): one struct for each kind of record. A field of the model that is not
 //! written here does not compile here: nothing can be forgotten.
 
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use crate::model::{
 /// The name in the first line.
 pub(super) const FORMAT: &str = "jivchat-export";
 /// The version in the first line.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
 /// The first line.
 #[derive(Debug, Serialize, Deserialize)]

@@ -17,6 +17,7 @@ use super::record::{
     VERSION,
 };
 use super::rows::Rows;
+use super::social::{BlockRecord, ReportRecord};
 use crate::chat::MAX_CLIENT_ID;
 use crate::id::UserId;
 use crate::media::MediaType;
@@ -230,6 +231,17 @@ fn record(bytes: &[u8]) -> Result<Draft, String> {
                 return Err("`name` must have 1 to 64 bytes".to_owned());
             }
             Ok(Draft::Mark(record.name, record.at.0))
+        }
+        Some("block") => {
+            let record = typed::<BlockRecord>(bytes)?;
+            if record.user == record.blocked {
+                return Err("nobody blocks themselves".to_owned());
+            }
+            Ok(Draft::Block(record.user, record.blocked, record.at.0))
+        }
+        Some("report") => {
+            let report = typed::<ReportRecord>(bytes)?.report()?;
+            Ok(Draft::Report(Box::new(report)))
         }
         Some("user") => {
             let user = User::from(typed::<UserRecord>(bytes)?);

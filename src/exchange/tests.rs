@@ -7,10 +7,12 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::chat::{Caller, Content, NewMessage, OpenChat, Options, Profile, Service, TooOld};
+use crate::chat::{
+    Caller, Content, NewMessage, NewReport, OpenChat, Options, Profile, Reported, Service, TooOld,
+};
 use crate::id::UserId;
 use crate::limits::Rate;
-use crate::model::Timestamp;
+use crate::model::{ReportReason, ReportStatus, Timestamp};
 use crate::pet_document;
 use crate::store::{self, Inspection, Reading, Store};
 
@@ -44,6 +46,14 @@ pub(super) enum Act {
     Fetch {
         chat: usize,
     },
+    /// Blocks the person, or lifts the block.
+    Shun {
+        other: usize,
+        shuns: bool,
+    },
+    Report {
+        message: usize,
+    },
     Host(Decree),
 }
 
@@ -57,6 +67,8 @@ fn act() -> impl Strategy<Value = (usize, Act)> {
         2 => (any::<usize>(), prop::option::of(any::<usize>())).prop_map(|(chat, message)| Act::Read { chat, message }),
         1 => any::<usize>().prop_map(|chat| Act::Block { chat }),
         1 => any::<usize>().prop_map(|chat| Act::Fetch { chat }),
+        1 => (0..3_usize, any::<bool>()).prop_map(|(other, shuns)| Act::Shun { other, shuns }),
+        1 => any::<usize>().prop_map(|message| Act::Report { message }),
         3 => decree().prop_map(Act::Host),
     ];
     (0..3_usize, act)
@@ -197,6 +209,29 @@ pub(super) async fn play(dir: &Path, acts: &[(usize, Act)]) -> Vec<(UserId, NewM
                     let _ = service
                         .mark_read(&caller, chat, index.and_then(message))
                         .await;
+                }
+            }
+            Act::Shun { other, shuns } => {
+                let other: UserId = PEOPLE[other].parse().unwrap();
+                let _ = match shuns {
+                    true => service.block_user(&caller, other).await.map(drop),
+                    false => service.unblock_user(&caller, other).await,
+                };
+            }
+            Act::Report { message: index } => {
+                if let Some(id) = message(index) {
+                    let report = NewReport {
+                        about: Reported::Message(id),
+                        reason: ReportReason::Fraud,
+                        text: format!("report {number}"),
+                    };
+                    let made = service.report(&caller, report).await;
+                    if let (Ok(made), true) = (made, number % 2 == 0) {
+                        let note = Some("seen".to_owned());
+                        let status = ReportStatus::Resolved;
+                        let judged = service.judge_report(made.id, status, note).await;
+                        judged.unwrap();
+                    }
                 }
             }
             Act::Host(_) => {}
@@ -396,7 +431,7 @@ proptest! {
     fn any_rows_are_judged_without_a_panic(
         rows in prop::collection::vec(prop_oneof![
             "\\PC{0,80}",
-            r#"\{"type":"(erased|mark|user|pet|chat|message|end)","_id":("[a-f0-9]{24}"|[0-9]{1,3}),"(chat|name|seq|owner)":("x"|1|null|\[\])\}"#,
+            r#"\{"type":"(erased|mark|user|pet|block|report|chat|message|end)","_id":("[a-f0-9]{24}"|[0-9]{1,3}),"(chat|name|seq|owner)":("x"|1|null|\[\])\}"#,
             r#"\{"_id":\{"\$oid":"[a-f0-9]{24}"\},"(participants|chat|sender|unreadCount|reactions)":(\[\{"\$oid":"a"\},\{"\$date":-1\}\]|"x"|\{\}|1e400)\}"#,
         ], 0..20),
         is_export in any::<bool>(),

@@ -7,7 +7,7 @@ use super::draft::{ChatDraft, FileDraft, MessageDraft, PetDraft, Progress, UserD
 use super::marks::Mark;
 use crate::chat::DELETED;
 use crate::id::{MessageId, UserId};
-use crate::model::{Chat, Erased, Expired, Message, Pet, Timestamp, Upload, User};
+use crate::model::{Chat, Erased, Expired, Message, Pet, Report, Timestamp, Upload, User};
 use crate::pet_document;
 use crate::store::{Error, Transaction};
 
@@ -44,6 +44,14 @@ pub(super) fn put_erased(
         return Ok(Fate::Unchanged);
     }
     tx.put_erased(id, erased)?;
+    tx.remove_user_blocks_of(id)?;
+    let reports: Vec<_> = tx.reports_of(id, None).collect::<Result<_, _>>()?;
+    for report in reports {
+        if let Some(mut report) = tx.report(report)? {
+            report.forget(id);
+            tx.put_report(&report)?;
+        }
+    }
     Ok(Fate::Added)
 }
 
@@ -53,6 +61,33 @@ pub(super) fn put_mark(tx: &mut Transaction<'_>, name: &str, at: Timestamp) -> R
         Some(_) => Ok(()),
         None => tx.put_mark(name, at),
     }
+}
+
+/// Somebody has blocked somebody, unless that is so already. Of who was erased nothing is taken.
+pub(super) fn put_block(
+    tx: &mut Transaction<'_>,
+    user: &UserId,
+    blocked: &UserId,
+    at: Timestamp,
+) -> Result<(), Error> {
+    if tx.erased(user)?.is_some() || tx.user_block(user, blocked)?.is_some() {
+        return Ok(());
+    }
+    tx.put_user_block(user, blocked, at)
+}
+
+/// Adds a report, unless it is stored already: what the host has judged here stays. It comes without what the erased have said.
+pub(super) fn put_report(tx: &mut Transaction<'_>, mut report: Report) -> Result<(), Error> {
+    if tx.report(report.id)?.is_some() {
+        return Ok(());
+    }
+    let people: Vec<UserId> = report.people().into_iter().cloned().collect();
+    for user in people {
+        if tx.erased(&user)?.is_some() {
+            report.forget(&user);
+        }
+    }
+    tx.put_report(&report)
 }
 
 /// Adds a user, or lays what is new over what is known. What the host has said later than the file stays, a ban stays as it is

@@ -14,6 +14,7 @@ use crate::model::Timestamp;
 use crate::socketio::{CloseReason, Namespace, Outgoing, SocketId};
 use crate::view::{
     self, BlockedView, DeletedView, ManyDeletedView, PresenceView, ReceiptView, Time, TypingView,
+    UserBlockedView,
 };
 
 /// Turns events into emits.
@@ -41,6 +42,7 @@ impl Delivery {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "it is a table")]
     fn deliver(&self, event: Event) {
         match event {
             Event::MessageSent {
@@ -137,6 +139,26 @@ impl Delivery {
                 last_seen,
                 audience,
             } => self.presence(&user, last_seen, &audience),
+            Event::PresenceHidden { user, audience } => {
+                let view = PresenceView {
+                    user_id: &user,
+                    is_online: false,
+                    last_seen: None,
+                };
+                self.to_users("userStatus", &view, &audience);
+            }
+            Event::UserBlocked {
+                user,
+                is_blocked,
+                by,
+            } => {
+                let view = UserBlockedView {
+                    user_id: &user,
+                    is_blocked,
+                };
+                let own = std::slice::from_ref(&by.user);
+                self.to_participants("userBlocked", &view, own, &by);
+            }
             Event::Typing {
                 chat,
                 user,

@@ -25,7 +25,7 @@ use crate::engineio::Engine;
 use crate::realtime::Realtime;
 use crate::socketio::SocketIo;
 use crate::view;
-use crate::web::Pages;
+use crate::web::{Pages, docs};
 
 /// The protocol layer with the chat on it.
 pub(super) type Sockets = Engine<SocketIo<Realtime>>;
@@ -101,6 +101,9 @@ impl Dispatch {
         }
         if self.stopping.is_cancelled() {
             return closing(api::failed(&Failure::unavailable("The server is stopping")));
+        }
+        if let Some(response) = docs::serve(&request) {
+            return response;
         }
         if let Some(response) = self.pages.serve(&request) {
             return response;

@@ -141,14 +141,15 @@ pub(super) fn guard(config: &Serve) -> guard::Settings {
     }
 }
 
-/// What looks like a flood.
-pub(super) fn floods(config: &Serve) -> chat::Floods {
+/// What is too much of one user.
+pub(super) fn bounds(config: &Serve) -> chat::Bounds {
     let abuse = &config.abuse;
     let limit = |limit| if config.rules.no_rate_limit { 0 } else { limit };
-    chat::Floods {
+    chat::Bounds {
         chats_per_hour: limit(abuse.chats_per_hour),
         chats_per_hour_established: limit(abuse.chats_per_hour_established),
         duplicate_chats: limit(abuse.duplicate_chats),
+        blocked_users: abuse.max_blocked_users,
     }
 }
 

@@ -48,7 +48,7 @@ impl Findings {
         }
     }
 
-    fn require(&mut self, holds: bool, what: impl FnOnce() -> String) {
+    pub(super) fn require(&mut self, holds: bool, what: impl FnOnce() -> String) {
         if !holds {
             self.problem(what);
         }
@@ -57,12 +57,12 @@ impl Findings {
 
 /// One check of one index.
 pub(super) struct Check<'a> {
-    index: &'a Index,
-    findings: Findings,
+    pub(super) index: &'a Index,
+    pub(super) findings: Findings,
     /// Messages that show each file.
     shown: HashMap<String, u32>,
     /// Users of whom nothing may be left.
-    erased: HashSet<UserId>,
+    pub(super) erased: HashSet<UserId>,
     participants: u64,
     client_ids: u64,
     done: u64,
@@ -98,13 +98,15 @@ pub(super) fn check(
     check.chats()?;
     check.lists()?;
     check.totals()?;
+    check.user_blocks()?;
+    check.reports()?;
     check.uploads(media)?;
     Ok(check.findings)
 }
 
 impl Check<'_> {
     /// Hands every row of a tree that can be read to `look`; the others are problems.
-    fn each<T: serde::de::DeserializeOwned>(
+    pub(super) fn each<T: serde::de::DeserializeOwned>(
         &mut self,
         tree: Tree,
         mut look: impl FnMut(&mut Self, &[u8], T) -> Result<(), Error>,
@@ -541,7 +543,7 @@ fn user_and_rest(key: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&key[..end], &key[end + 1..]))
 }
 
-fn user_of(key: &[u8]) -> Option<UserId> {
+pub(super) fn user_of(key: &[u8]) -> Option<UserId> {
     std::str::from_utf8(key).ok()?.parse().ok()
 }
 

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::id::{ChatId, MessageId, PetId, UserId};
+use crate::id::{ChatId, MessageId, PetId, ReportId, UserId};
 use crate::model::ChatKind;
 
 /// A tree of the index. The codes are part of the journal's format: never change or reuse one.
@@ -46,11 +46,19 @@ pub(crate) enum Tree {
     Marks = 16,
     /// user → bytes of their files that messages show
     MediaUsage = 17,
+    /// user, other → `Timestamp`: whom a user has blocked, and since when
+    UserBlocks = 18,
+    /// report → `Report`
+    Reports = 19,
+    /// user, report → nothing: the reports that hold something of a user
+    ReportsOf = 20,
+    /// report → nothing: those that nobody has judged
+    OpenReports = 21,
 }
 
 impl Tree {
     /// Every tree, in the order of its code.
-    pub(crate) const ALL: [Tree; 17] = [
+    pub(crate) const ALL: [Tree; 21] = [
         Tree::Users,
         Tree::Pets,
         Tree::Chats,
@@ -68,6 +76,10 @@ impl Tree {
         Tree::Expired,
         Tree::Marks,
         Tree::MediaUsage,
+        Tree::UserBlocks,
+        Tree::Reports,
+        Tree::ReportsOf,
+        Tree::OpenReports,
     ];
 
     /// Position in [`Tree::ALL`].
@@ -100,6 +112,10 @@ impl Tree {
             Tree::Expired => "expired",
             Tree::Marks => "marks",
             Tree::MediaUsage => "media_usage",
+            Tree::UserBlocks => "user_blocks",
+            Tree::Reports => "reports",
+            Tree::ReportsOf => "reports_of",
+            Tree::OpenReports => "open_reports",
         }
     }
 }
@@ -198,6 +214,41 @@ pub(crate) fn unread(user: &UserId, chat: ChatId) -> Vec<u8> {
     key
 }
 
+/// Two users, the one whose row it is first.
+pub(crate) fn pair(user: &UserId, other: &UserId) -> Vec<u8> {
+    let mut key = user_prefix(user);
+    key.extend_from_slice(other.as_str().as_bytes());
+    key
+}
+
+/// Reads what [`pair`] wrote.
+pub(crate) fn read_pair(key: &[u8]) -> Option<(UserId, UserId)> {
+    let (user, other) = std::str::from_utf8(key).ok()?.split_once('\0')?;
+    Some((user.parse().ok()?, other.parse().ok()?))
+}
+
+pub(crate) fn report_of(user: &UserId, report: ReportId) -> Vec<u8> {
+    let mut key = user_prefix(user);
+    key.extend_from_slice(report.as_bytes());
+    key
+}
+
+/// The rows of `user` in `reports_of` after this report.
+pub(crate) fn reports_of(user: &UserId, after: Option<ReportId>) -> Range<Vec<u8>> {
+    let all = starting_with(user_prefix(user));
+    match after {
+        None => all,
+        Some(after) => [&report_of(user, after)[..], &[0]].concat()..all.end,
+    }
+}
+
+/// The keys of a tree of reports after this one.
+pub(crate) fn reports_after(after: Option<ReportId>) -> Range<Vec<u8>> {
+    let all = everything();
+    let next = after.map(|after| [&after.as_bytes()[..], &[0]].concat());
+    next.unwrap_or(all.start)..all.end
+}
+
 /// The range of all keys that begin with `prefix`, which must hold a byte below 255.
 pub(crate) fn starting_with(prefix: Vec<u8>) -> Range<Vec<u8>> {
     let mut end = prefix.clone();
@@ -226,7 +277,7 @@ mod tests {
             assert_eq!(Tree::from_code(tree as u8), Some(tree));
         }
         assert_eq!(Tree::from_code(0), None);
-        assert_eq!(Tree::from_code(18), None);
+        assert_eq!(Tree::from_code(22), None);
     }
 
     #[test]

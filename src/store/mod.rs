@@ -33,13 +33,18 @@ mod progress;
 mod reading;
 mod repair;
 mod replica;
+mod reports;
 mod schema;
+mod social_check;
+#[cfg(test)]
+mod social_tests;
 mod tables;
 #[cfg(test)]
 mod tests;
 mod transaction;
 mod unread;
 mod usage;
+mod user_blocks;
 mod users;
 mod verify;
 #[cfg(test)]

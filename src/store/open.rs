@@ -371,7 +371,7 @@ fn remove_other_indexes(data_dir: &Path, generation: u64) -> io::Result<()> {
     }
 }
 
-/// One mint for chats and messages: no chat ever has a message's id.
+/// One mint for chats, messages and reports: no chat ever has a message's id.
 fn mint(index: &Index) -> Result<Mint, Error> {
     let last = |tree| -> Result<Option<[u8; 12]>, Error> {
         Ok(index
@@ -379,7 +379,9 @@ fn mint(index: &Index) -> Result<Mint, Error> {
             .and_then(|key| key.first_chunk::<12>().copied()))
     };
     Ok(Mint::after(
-        last(Tree::Chats)?.max(last(Tree::MessageIds)?),
+        last(Tree::Chats)?
+            .max(last(Tree::MessageIds)?)
+            .max(last(Tree::Reports)?),
         random(),
     ))
 }

@@ -8,7 +8,7 @@ use super::error::Error;
 use super::keys::Tree;
 use super::live::Snapshot;
 use super::tables::{Bytes, Row, Sink, Source, Tables};
-use crate::id::{ChatId, MessageId, Mint};
+use crate::id::{ChatId, MessageId, Mint, ReportId};
 use crate::model::Timestamp;
 
 /// What a row in an overlay needs besides its bytes, roughly.
@@ -220,6 +220,12 @@ impl Tables<Staged<'_>> {
 
     /// A new message id, greater than all before.
     pub fn mint_message_id(&mut self) -> MessageId {
+        let seconds = self.0.now.unix_seconds();
+        self.0.mint.next(seconds).into()
+    }
+
+    /// A new report id, greater than all before.
+    pub fn mint_report_id(&mut self) -> ReportId {
         let seconds = self.0.now.unix_seconds();
         self.0.mint.next(seconds).into()
     }

@@ -98,7 +98,7 @@ fn inspect(dir: &Path) -> Verified {
 }
 
 /// What is told after a change to the conversation.
-async fn told_after<J>(change: J) -> Vec<String>
+pub(super) async fn told_after<J>(change: J) -> Vec<String>
 where
     J: FnOnce(&mut Transaction<'_>, ChatId) -> Result<(), Error> + Send + 'static,
 {

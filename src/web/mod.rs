@@ -1,6 +1,7 @@
-//! The pages in the binary: the chat page, for the people of the demo or for who brings a token, and the admin page. It hands out
-//! files and the demo's session; what the pages show they fetch from the API like anybody else.
+//! The pages in the binary: the chat page, for the people of the demo or for who brings a token, the admin page, and the
+//! documentation of the API. It hands out files and the demo's session; what the pages show they fetch from the API like anybody else.
 
+pub mod docs;
 mod load;
 
 use std::time::Duration;

@@ -3,11 +3,16 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import * as format from '../../src/web/assets/format.js';
+import english from '../../src/web/assets/strings-en.js';
+import hindi from '../../src/web/assets/strings-hi.js';
+import { bytes, niceTop, short } from '../../src/web/assets/plot.js';
+import { personOf } from '../../src/web/assets/session.js';
+import { STEP, WINDOW, MessageWindow } from '../../src/web/assets/window.js';
 import { Model } from '../../src/web/assets/model.js';
 import { PacketError, SOCKET, decodePacket, encodePacket, joinPayload, splitPayload } from '../../src/web/assets/packets.js';
 import { Socket, reconnectDelay } from '../../src/web/assets/socketio.js';
 import { pair } from './support/rest.mjs';
-import { Server } from './support/server.mjs';
+import { Server, mint } from './support/server.mjs';
 import { ask, connected, next } from './support/sockets.mjs';
 
 describe('packets', () => {
@@ -212,6 +217,22 @@ describe('the model', () => {
     assert.deepEqual([model.pending.length, shown(model)], [0, [1, 2]]);
   });
 
+  test('a page from before goes in front in one piece, and one that overlaps is merged', () => {
+    const model = filled(said(7), said(8));
+    model.putOlder('c', [said(4), said(5), said(6)]);
+    model.putOlder('c', [said(3), said(4)]);
+    assert.deepEqual(shown(model), [3, 4, 5, 6, 7, 8]);
+  });
+
+  test('a search needs every word, in whatever place', () => {
+    const model = filled(said(1));
+    model.putChat({ ...chat(), _id: 'd', participants: [me, { _id: 'x', name: 'Xenia' }], petListing: { title: 'Beagle', address: 'दिल्ली' } });
+    const found = (text) => model.searchChats(text).map(({ _id }) => _id);
+    assert.deepEqual([found('beagle XEN'), found('दिल्ली'), found('text 1'), found('beagle you'), found('').length], [['d'], ['d'], ['c'], [], 2]);
+    model.tombstones('c', ['m1']);
+    assert.deepEqual(found('text 1'), [], 'what was deleted is not found');
+  });
+
   test('unread counts add up, and a message ends its sender\'s typing', () => {
     const model = filled();
     assert.equal(model.totalUnread(), 2);
@@ -222,6 +243,77 @@ describe('the model', () => {
     model.putMessage(said(1));
     assert.equal(model.isTyping(model.chats.get('c')), false);
   });
+});
+
+describe('the window over a long history', () => {
+  const history = (first, last) => Array.from({ length: last - first + 1 }, (_, index) => ({ seq: first + index }));
+
+  test('shows the newest, whatever comes, until it is moved', () => {
+    const view = new MessageWindow();
+    assert.deepEqual(view.range([]), [0, 0]);
+    assert.deepEqual(view.range(history(1, 50)), [0, 50]);
+    assert.deepEqual(view.range(history(1, 1000)), [1000 - WINDOW, 1000]);
+    assert.equal(view.down(history(1, 1000)), false);
+  });
+
+  test('stays at its messages when others come before and after them', () => {
+    const view = new MessageWindow();
+    assert.ok(view.up(history(501, 1000)));
+    const [start, end] = view.range(history(501, 1000));
+    assert.deepEqual([start, end], [500 - WINDOW - STEP, 500 - STEP]);
+    const shown = history(501, 1000).slice(start, end).map(({ seq }) => seq);
+    const grown = history(301, 1010);
+    assert.deepEqual(grown.slice(...view.range(grown)).map(({ seq }) => seq), shown);
+    view.pin();
+    assert.equal(view.range(grown)[1], grown.length);
+  });
+
+  test('reaches both ends and goes no further', () => {
+    const all = history(1, 500);
+    const view = new MessageWindow();
+    let steps = 0;
+    while (view.up(all)) steps += 1;
+    assert.deepEqual([view.range(all), view.pinned], [[0, WINDOW], false]);
+    assert.equal(steps, Math.ceil((500 - WINDOW) / STEP));
+    while (view.down(all)) assert.ok(view.range(all)[1] <= 500);
+    assert.ok(view.pinned);
+    view.around(all, 250);
+    const [start, end] = view.range(all);
+    assert.ok(start < 250 && 250 < end && end - start === WINDOW);
+  });
+
+  test('what somebody reads does not move when new messages come', () => {
+    const view = new MessageWindow();
+    view.hold(history(1, 100));
+    assert.equal(view.range(history(1, 110))[0], 0);
+  });
+});
+
+describe('words', () => {
+  const holes = (entry) => [entry].flatMap((one) => (typeof one === 'string' ? [one] : Object.values(one))).map((text) => (text.match(/\{\w+\}/g) ?? []).sort().join());
+
+  test('both tables have the same keys, and each text the same holes', () => {
+    assert.deepEqual(Object.keys(hindi), Object.keys(english));
+    for (const key of Object.keys(english)) assert.deepEqual(new Set(holes(hindi[key])), new Set(holes(english[key])), key);
+  });
+});
+
+describe('the numbers of plots', () => {
+  test('a scale ends at a round number', () => {
+    assert.deepEqual([0, 0.4, 1, 3, 7, 12, 99, 101, 2500].map(niceTop), [1, 1, 1, 5, 10, 20, 100, 200, 5000]);
+  });
+
+  test('large numbers are short', () => {
+    assert.deepEqual([0, 0.25, 999, 9999, 12_000, 1_250_000].map(short), ['0', '0.3', '999', '9999', '12k', '1.3M']);
+    assert.deepEqual([0, 1023, 1024, 5 * 1024 ** 3].map(bytes), ['0 B', '1023 B', '1.0 KiB', '5.0 GiB']);
+  });
+});
+
+test('a token says who somebody is, under any of the names a host may use', () => {
+  const { token, ...person } = personOf(mint('tara', { name: 'तारा' }));
+  assert.deepEqual(person, { _id: 'tara', name: 'तारा', profilePicture: undefined });
+  assert.equal(personOf(mint(undefined, { name: 'Uma', sub: 'uma' }))._id, 'uma');
+  for (const wrong of ['', 'x', 'a.b.c', null]) assert.equal(personOf(wrong), undefined);
 });
 
 describe('formats', () => {

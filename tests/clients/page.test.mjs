@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { assertClean, launch, openPage } from './support/browser.mjs';
+import { act, badgeOf, chatWith, message, messages, openChat, tickOf, withStatus, write } from './support/messenger.mjs';
 import { PNG, demoPerson } from './support/rest.mjs';
 import { Server } from './support/server.mjs';
 
@@ -30,32 +31,6 @@ async function pageOf(user, { transport, at = server, ...options } = {}) {
   await page.getByTestId('banner').and(page.locator('[data-state="online"]')).waitFor({ state: 'attached' });
   return page;
 }
-
-const chatWith = (page, user) => page.locator(`.chat-item[data-with="user-${user}"]`);
-const badgeOf = (page, user) => chatWith(page, user).getByTestId('unread-badge');
-const messages = (page) => page.getByTestId('message');
-const message = (page, text) => messages(page).filter({ hasText: text });
-const tickOf = (page, text) => message(page, text).getByTestId('tick');
-
-async function openChat(page, user) {
-  await chatWith(page, user).click();
-  await page.getByRole('heading', { level: 2, name: new RegExp(user, 'i') }).waitFor();
-}
-
-async function write(page, text) {
-  await page.getByTestId('composer').fill(text);
-  await page.getByTestId('send').click();
-  await message(page, text).waitFor();
-}
-
-/** What can be done with a message is shown where somebody points. */
-async function act(page, text, action) {
-  await message(page, text).hover();
-  await message(page, text).getByTestId(action).click();
-}
-
-/** Waits for an attribute's value; a locator that never gets there fails the test. */
-const withStatus = (tick, status) => tick.and(tick.page().locator(`[data-status="${status}"]`)).waitFor();
 
 /** Runs in the page: records a few frames of a canvas. Gives the file in base64. */
 async function recordVideo() {

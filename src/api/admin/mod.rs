@@ -7,6 +7,7 @@ mod deeds;
 mod key;
 mod machine;
 mod pets;
+mod reports;
 mod suspects;
 mod users;
 
@@ -42,6 +43,8 @@ pub(super) enum Resource<'p> {
     Tokens,
     Stats,
     Suspects,
+    Reports,
+    Report(&'p str),
     Compact,
     Backup,
 }
@@ -60,6 +63,8 @@ pub(super) fn route<'p>(path: &[&'p str]) -> Option<(&'static str, Endpoint<'p>)
         ["audit"] => ("GET, HEAD", Resource::Audit),
         ["tokens"] => ("POST", Resource::Tokens),
         ["stats"] => ("GET, HEAD", Resource::Stats),
+        ["reports"] => ("GET, HEAD", Resource::Reports),
+        ["reports", id] => ("GET, HEAD, PUT", Resource::Report(id)),
         ["suspects"] => ("GET, HEAD", Resource::Suspects),
         ["compact"] => ("POST", Resource::Compact),
         ["backup"] => ("GET", Resource::Backup),
@@ -103,6 +108,9 @@ impl Api {
             (Resource::Audit, _) => self.list_deeds(&request).await,
             (Resource::Tokens, _) => self.create_token(request).await,
             (Resource::Stats, _) => self.statistics(&request).await,
+            (Resource::Reports, _) => self.list_reports(&request).await,
+            (Resource::Report(id), Method::PUT) => self.judge_report(id, request).await,
+            (Resource::Report(id), _) => self.show_report(id).await,
             (Resource::Suspects, _) => self.suspects(),
             (Resource::Compact, _) => self.compact().await,
             (Resource::Backup, _) => self.send_backup(),

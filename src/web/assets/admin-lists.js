@@ -117,7 +117,7 @@ export function chatsView({ onfail }) {
   return listView({
     id: about, onfail,
     label: 'A user’s id, pet:id, or a chat’s id; empty for all',
-    columns: ['Participants', 'About', 'Messages', 'Last activity', ''],
+    columns: ['Participants', 'About', 'Messages', 'Last activity', 'Words'],
     load: loadChats,
     row: (chat) => [
       h('th', { scope: 'row' }, chat.participants.map(({ name }) => name).join(' and ')),

@@ -89,7 +89,7 @@ export default {
   'message.deleted': 'This message was deleted',
   'message.reply': 'Reply',
   'message.delete': 'Delete message',
-  'message.answer': 'In answer to {name}: {text}',
+  'message.inAnswer': 'In answer to',
   'message.picture': 'Picture',
   'message.video': 'Video',
   'message.fullSize': 'Show picture in full size',

@@ -89,7 +89,7 @@ export default {
   'message.deleted': 'यह संदेश मिटा दिया गया',
   'message.reply': 'जवाब दें',
   'message.delete': 'संदेश मिटाएँ',
-  'message.answer': '{name} के जवाब में: {text}',
+  'message.inAnswer': 'इसके जवाब में',
   'message.picture': 'तस्वीर',
   'message.video': 'वीडियो',
   'message.fullSize': 'तस्वीर पूरे आकार में देखें',

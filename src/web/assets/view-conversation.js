@@ -13,6 +13,7 @@ import { captionOf } from './view-message.js';
 export function conversationView(model, client) {
   let chatId;
   let newest;
+  let wantsFocus = false;
 
   const actions = {
     onreply: (message) => composer.reply(message),
@@ -146,7 +147,8 @@ export function conversationView(model, client) {
       history.open(chatId);
       composer.open(chatId);
       client.openChat(chatId);
-      if (matchMedia('(min-width: 720px)').matches) composer.focus();
+      // A phone's keyboard would cover half of what somebody came to read.
+      wantsFocus = matchMedia('(min-width: 720px)').matches;
     },
     close() {
       chatId = undefined;
@@ -162,6 +164,9 @@ export function conversationView(model, client) {
       updateState(chat, conversation);
       history.update();
       tell(conversation);
+      // What is hidden cannot be focused: only now is it there.
+      if (wantsFocus) composer.focus();
+      wantsFocus = false;
       markRead();
     },
   };

@@ -57,7 +57,8 @@ export function historyView(model, actions, { onolder, onread }) {
 
   function takeAnchor() {
     const { top } = scroller.getBoundingClientRect();
-    const row = [...list.children].find((one) => one.getBoundingClientRect().bottom > top);
+    // A line between days moves when more of its day comes; a message does not.
+    const row = [...list.querySelectorAll('.message')].find((one) => one.getBoundingClientRect().bottom > top);
     anchor = row && { row, offset: row.getBoundingClientRect().top - top };
   }
 
@@ -97,7 +98,11 @@ export function historyView(model, actions, { onolder, onread }) {
     } else if (below < ahead) {
       moved = shown.down(messages);
     }
-    if (moved) draw();
+    if (!moved) return;
+    draw();
+    takeAnchor();
+    // At the very edge no scrolling would ask again.
+    requestAnimationFrame(() => chatId && model.chats.has(chatId) && !atEnd && extend());
   }
 
   scroller.addEventListener('scroll', () => {

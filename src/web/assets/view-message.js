@@ -63,7 +63,8 @@ export function captionOf({ messageType, content }) {
 }
 
 function quote(parent, { onjump }) {
-  return h('button', { class: 'quote', type: 'button', 'aria-label': t('message.answer', { name: parent.sender.name, text: preview(parent) }), data: { testid: 'quote' }, on: { click: () => onjump(parent) } },
+  return h('button', { class: 'quote', type: 'button', data: { testid: 'quote' }, on: { click: () => onjump(parent) } },
+    h('span', { class: 'visually-hidden' }, `${t('message.inAnswer')} `),
     h('span', { class: 'quote-name' }, parent.sender.name),
     h('span', { class: 'quote-text', lang: language(preview(parent)) }, preview(parent)));
 }

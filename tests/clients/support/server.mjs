@@ -53,6 +53,15 @@ export class Server {
     return server;
   }
 
+  /** The same without the demo's people and pets. */
+  static async startPlain(...args) {
+    const server = new Server();
+    server.#directory = await mkdtemp(join(tmpdir(), 'jivchat-clients-'));
+    server.#args = ['--data-dir', server.#directory, '--jwt-secret', SECRET, '--no-rate-limit', ...args];
+    await server.#spawn(0);
+    return server;
+  }
+
   async #spawn(port) {
     this.#process = spawn(binary(), ['serve', '--port', String(port), ...this.#args], { stdio: ['ignore', 'ignore', 'pipe'] });
     this.exited = once(this.#process, 'exit');

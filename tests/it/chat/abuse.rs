@@ -2,11 +2,13 @@
 //! what a bucket gains during a test is less than one.
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::media::PNG;
 use super::rest::{Answer, Rest, text};
 use super::server::{SECRET, TestServer, token_with};
 use super::sockets::Client;
+use super::within;
 
 const KEY: &str = "an-admin-key-for-the-tests-alone";
 
@@ -32,21 +34,33 @@ fn waits_on_socket(ack: &Value) {
 async fn two(flags: &[&str]) -> (TestServer, Rest, Rest, String) {
     let server = TestServer::start(flags).await;
     let (asha, rohan) = (server.user("asha").await, server.user("rohan").await);
+    server.user("asha-2").await;
     let chat = asha.chat_with(&rohan).await;
     (server, asha, rohan, chat)
 }
 
-/// How an act is done over REST, given the chat, the number of the attempt, and the other user.
+/// How an act is done over REST, given the chat, and the number of the attempt.
 type Act = fn(&Rest, &str, usize) -> super::rest::Ask;
 
 /// Flag | how many pass | what is done.
 const ACTS: &[(&str, usize, Act)] = &[
-    ("--message-rate=1", 1, |who, chat, _| {
+    ("--message-rate=1 --message-burst=1", 1, |who, chat, _| {
         who.ask("POST", &format!("/api/chat/{chat}/send"))
             .json(&json!({ "content": "a" }))
     }),
     ("--block-rate=2", 2, |who, chat, _| {
         who.ask("PUT", &format!("/api/chat/{chat}/toggle-block"))
+    }),
+    ("--block-rate=2", 2, |who, _, attempt| {
+        let method = ["PUT", "DELETE"][attempt % 2];
+        who.ask(method, "/api/chat/block-user/asha-2")
+    }),
+    ("--report-rate=2", 2, |who, chat, _| {
+        who.ask("POST", "/api/chat/report")
+            .json(&json!({ "chatId": chat, "reason": "spam" }))
+    }),
+    ("--read-rate=4", 2, |who, _, _| {
+        who.ask("GET", "/api/chat/blocked-users")
     }),
     ("--upload-rate=2", 2, |who, chat, _| {
         who.ask("POST", &format!("/api/chat/{chat}/send-media"))
@@ -70,7 +84,7 @@ const ACTS: &[(&str, usize, Act)] = &[
 #[tokio::test]
 async fn each_limit_holds_for_one_user_and_only_for_them() {
     for (flag, passes, act) in ACTS {
-        let (server, asha, rohan, chat) = two(&[flag, "--message-burst=1"]).await;
+        let (server, asha, rohan, chat) = two(&flag.split(' ').collect::<Vec<_>>()).await;
         for attempt in 0..*passes {
             let answer = act(&asha, &chat, attempt).answer().await;
             assert!(answer.status < 300, "{flag}: {answer:?}");
@@ -83,8 +97,11 @@ async fn each_limit_holds_for_one_user_and_only_for_them() {
         server.stop().await;
         let off = flag.split('=').next().unwrap();
         for flags in [
-            &[format!("{off}=0")][..],
-            &[(*flag).to_owned(), "--no-rate-limit".to_owned()],
+            vec![format!("{off}=0")],
+            format!("{flag} --no-rate-limit")
+                .split(' ')
+                .map(str::to_owned)
+                .collect(),
         ] {
             let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
             let (server, asha, _, chat) = two(&flags).await;
@@ -102,7 +119,7 @@ async fn a_socket_has_the_same_limits() {
     let reading = json!({ "messageId": "0".repeat(24) });
     for (flag, passes, event, fields) in [
         (
-            "--message-rate=1",
+            "--message-rate=1 --message-burst=1",
             1,
             "sendMessage",
             json!({ "content": "a" }),
@@ -112,7 +129,7 @@ async fn a_socket_has_the_same_limits() {
         ("--read-rate=5", 3, "joinChat", json!({})),
         ("--read-rate=5", 3, "markAsRead", reading),
     ] {
-        let (server, asha, _, chat) = two(&[flag, "--message-burst=1"]).await;
+        let (server, asha, _, chat) = two(&flag.split(' ').collect::<Vec<_>>()).await;
         let mut socket = Client::connect(&server, &asha).await;
         let mut payload = fields.clone();
         payload["chatId"] = json!(chat);
@@ -421,4 +438,53 @@ async fn a_token_that_is_good_for_nothing_is_no_lock_on_the_admin() {
     waits(&stats(&signed).await);
     let told = stats(KEY).await.ok(200);
     assert_eq!(told["refusals"]["authentication"], 2);
+}
+
+/// Sends the head and the beginning of an upload of which no more comes; answers what the server says in the end.
+async fn trickle(server: &TestServer, who: &Rest, chat: &str) -> Answer {
+    let upload = who
+        .ask("POST", &format!("/api/chat/{chat}/send-media"))
+        .form(&[("media", Some("a.png"), PNG)])
+        .bytes();
+    let mut stream = tokio::net::TcpStream::connect(server.address())
+        .await
+        .unwrap();
+    let (mut reader, mut writer) = stream.split();
+    let slowly = async {
+        // A byte now and then: it never stands still, and would take for ever.
+        for byte in &upload[..upload.len() - 1] {
+            let is_gone = writer.write_all(&[*byte]).await.is_err();
+            if is_gone {
+                return;
+            }
+            if byte.is_ascii_whitespace() {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        }
+        std::future::pending().await
+    };
+    let mut bytes = Vec::new();
+    let answered = async {
+        tokio::select! {
+            () = slowly => {}
+            read = reader.read_to_end(&mut bytes) => drop(read),
+        }
+    };
+    within("the end of a slow upload", answered).await;
+    Answer::parse(&bytes).expect("an answer")
+}
+
+#[tokio::test]
+async fn an_upload_that_takes_too_long_is_dropped_and_leaves_nothing() {
+    let (server, asha, _, chat) = two(&["--upload-timeout=1"]).await;
+    let dropped = trickle(&server, &asha, &chat).await;
+    dropped.refused(400, "invalid_request");
+    let files = server.media_files();
+    assert!(
+        files.iter().all(|name| !name.ends_with(".png")),
+        "{files:?}"
+    );
+    assert!(asha.messages(&chat).await.is_empty());
+    asha.uploads(&chat, "b.png", PNG).await.ok(201);
+    server.stop().await;
 }

@@ -1,6 +1,7 @@
 //! The chat from outside: the server runs in this process on a free port, and clients speak raw HTTP/1.1 and raw
 //! Socket.IO text to it, so that a mistake in the server's own codecs cannot hide itself.
 
+mod description;
 mod fake_backend;
 mod process;
 mod rest;
@@ -14,6 +15,7 @@ mod cases;
 mod commands;
 mod connecting;
 mod defects;
+mod documentation;
 mod durability;
 mod erasing;
 mod flags;
@@ -26,6 +28,7 @@ mod model;
 mod oversight;
 mod paging;
 mod parity;
+mod people;
 mod pictures;
 mod realtime;
 mod recovery;

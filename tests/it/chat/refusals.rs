@@ -18,6 +18,10 @@ fn routes() -> Vec<(&'static str, String)> {
         ("PUT", format!("/api/chat/{id}/mark-read")),
         ("PUT", format!("/api/chat/{id}/toggle-block")),
         ("DELETE", format!("/api/chat/message/{id}")),
+        ("PUT", "/api/chat/block-user/rohan".to_owned()),
+        ("DELETE", "/api/chat/block-user/rohan".to_owned()),
+        ("GET", "/api/chat/blocked-users".to_owned()),
+        ("POST", "/api/chat/report".to_owned()),
     ]
 }
 
@@ -221,7 +225,8 @@ async fn unknown_paths_and_wrong_methods_keep_the_envelope() {
     }
     for (right, path) in routes() {
         for wrong in ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"] {
-            if wrong != right {
+            let is_other = |(method, other): &(&str, String)| *method == wrong && *other == path;
+            if !routes().iter().any(is_other) {
                 let answer = asha.ask(wrong, &path).answer().await;
                 answer.refused(405, "method_not_allowed");
                 assert!(

@@ -1,5 +1,5 @@
 //! A raw HTTP/1.1 client: one connection a request, every byte of the answer looked at. It knows the envelope of the API,
-//! and no route.
+//! and no route. What comes back is held against the description of the API.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::within;
+use super::{description, within};
 
 /// Somebody who calls.
 #[derive(Clone)]
@@ -173,7 +173,11 @@ impl Ask {
 
     /// The same against a server that may die meanwhile.
     pub(super) async fn try_answer(self) -> io::Result<Answer> {
-        within("an answer", exchange(self.address, &self.bytes())).await
+        let answer = within("an answer", exchange(self.address, &self.bytes())).await?;
+        let mut words = self.head.split(' ');
+        let (method, target) = (words.next().unwrap(), words.next().unwrap());
+        description::check_answer(method, target, &answer);
+        Ok(answer)
     }
 }
 

@@ -63,6 +63,8 @@ client id too long                 | buyer send    | {"content":"a","clientMessa
 client id empty                    | buyer send    | {"content":"a","clientMessageId":""}                                        | invalid_request
 client id is a number              | buyer send    | {"content":"a","clientMessageId":7}                                         | invalid_request
 a blocked chat                     | buyer send    | {"content":"a","chatId":"<blocked>"}                                        | chat_blocked
+somebody who blocks the sender     | buyer send    | {"content":"a","chatId":"<with fifth>"}                                     | chat_blocked
+somebody whom the sender blocks    | buyer send    | {"content":"a","chatId":"<with sixth>"}                                     | chat_blocked
 a chat of others                   | stranger send | {"content":"a"}                                                             | access_denied
 an unknown chat                    | buyer send    | {"content":"a","chatId":"ffffffffffffffffffffffff"}                         | access_denied
 a malformed chat                   | buyer send    | {"content":"a","chatId":"chat_id"}                                          | invalid_id
@@ -70,6 +72,7 @@ a user's id as chat                | buyer send    | {"content":"a","chatId":"se
 reading                            | seller read   | {"messageId":"<last>"}                                                      | ok
 reading what is read               | seller read   | {"messageId":"<last>"}                                                      | ok
 reading a blocked chat             | buyer read    | {"messageId":"<message in blocked>","chatId":"<blocked>"}                   | ok
+reading in spite of a block        | buyer read    | {"messageId":"<message of sixth>","chatId":"<with sixth>"}                  | ok
 reading a chat of others           | stranger read | {"messageId":"<last>"}                                                      | access_denied
 reading an unknown chat            | buyer read    | {"messageId":"<last>","chatId":"ffffffffffffffffffffffff"}                  | access_denied
 reading a malformed chat           | buyer read    | {"messageId":"<last>","chatId":"x"}                                         | invalid_id
@@ -135,7 +138,9 @@ impl World {
     async fn new(edge: Edge) -> Self {
         let server = TestServer::start(&["--no-rate-limit"]).await;
         let mut people = BTreeMap::new();
-        for id in ["buyer", "seller", "stranger", "third", "fourth"] {
+        for id in [
+            "buyer", "seller", "stranger", "third", "fourth", "fifth", "sixth",
+        ] {
             let user = server.user(id).await;
             let socket = Client::connect(&server, &user).await;
             people.insert(id, (user, socket));
@@ -150,6 +155,12 @@ impl World {
             .put(&format!("/api/chat/{blocked}/toggle-block"))
             .await
             .ok(200);
+        let [fifth, sixth] = ["fifth", "sixth"].map(|id| &people[id].0);
+        let with_fifth = buyer.chat_with(fifth).await;
+        let with_sixth = buyer.chat_with(sixth).await;
+        let of_sixth = sixth.says(&with_sixth, "goodbye").await;
+        fifth.put("/api/chat/block-user/buyer").await.ok(200);
+        buyer.put("/api/chat/block-user/sixth").await.ok(200);
         let upload = async |who: &Rest, chat: &str| {
             let message = who.uploads(chat, "a.png", PNG).await.ok(201);
             text(&message["mediaUrl"])
@@ -173,6 +184,9 @@ impl World {
             ("<1000 units of emoji>", "🐶".repeat(500)),
             ("<1001 units of emoji>", format!("{}x", "🐶".repeat(500))),
             ("<blocked>", blocked),
+            ("<message of sixth>", text(&of_sixth["_id"])),
+            ("<with fifth>", with_fifth),
+            ("<with sixth>", with_sixth),
         ]);
         let mut world = Self {
             edge,

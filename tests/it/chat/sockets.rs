@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
 use super::rest::{Rest, text};
 use super::server::TestServer;
-use super::within;
+use super::{description, within};
 
 /// The end of the wait for more: the connection is gone.
 #[derive(Debug)]
@@ -75,6 +75,7 @@ impl Client {
         };
         let payload: Value = serde_json::from_str(&reply[2..]).unwrap();
         if reply.starts_with("44") {
+            description::check_event("connect_error", &payload);
             return Err(payload);
         }
         client.id = text(&payload["sid"]);
@@ -119,6 +120,7 @@ impl Client {
                 let arguments: Vec<Value> =
                     serde_json::from_str(&frame[prefix.len() - 1..]).unwrap();
                 assert_eq!(arguments.len(), 1, "{frame}");
+                description::check_ack(name, &arguments[0]);
                 return Ok(arguments[0].clone());
             }
             self.keep(&frame);
@@ -207,6 +209,7 @@ impl Client {
         let arguments = arguments.unwrap_or_else(|| panic!("no event: {frame}"));
         let event: Vec<Value> = serde_json::from_str(arguments).unwrap();
         let payload = event.get(1).cloned().unwrap_or(Value::Null);
+        description::check_event(event[0].as_str().unwrap(), &payload);
         if let Some(offset) = event.get(2) {
             self.offset = Some(text(offset));
         }

@@ -404,7 +404,7 @@ fn what_is_no_collection_is_refused_in_one_line() {
     let file = directory.path().join("things.json");
     for (content, expected) in [
         ("{\"a\":1}\n", "--kind"),
-        ("{\"format\":\"jivchat-export\",\"version\":3}\n", "newer"),
+        ("{\"format\":\"jivchat-export\",\"version\":4}\n", "newer"),
         (
             "{\"format\":\"jivchat-document\",\"version\":1,\"chats\":[]}\n",
             "ndjson",
