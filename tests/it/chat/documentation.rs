@@ -309,6 +309,9 @@ async fn every_success_and_every_event_of_the_description_is_met() {
         "pets/beagle",
         "stats",
         "backup",
+        "chats",
+        "audit",
+        "suspects",
     ] {
         assert_eq!(host.get(&format!("/api/admin/{path}")).await.status, 200);
     }
@@ -360,9 +363,9 @@ async fn every_success_and_every_event_of_the_description_is_met() {
     assert_eq!(seller.call("leave-chat", &here).await["success"], true);
 
     let again = json!({ "content": "Is she in?", "clientMessageId": "c-3" });
-    let send = format!("/api/chat/{chat}/send");
-    rohan.post(&send, &again).await.ok(201);
-    rohan.post(&send, &again).await.ok(200);
+    let path = format!("/api/chat/{chat}/send");
+    rohan.post(&path, &again).await.ok(201);
+    rohan.post(&path, &again).await.ok(200);
     let upload = async || {
         let ask = rohan.ask("POST", &format!("/api/chat/{chat}/send-media"));
         let form = ask
@@ -390,6 +393,22 @@ async fn every_success_and_every_event_of_the_description_is_met() {
         .ok(200);
     buyer.event("chatBlocked").await;
 
+    let block = "/api/chat/block-user/asha";
+    rohan.put(block).await.ok(200);
+    buyer.event("userBlocked").await;
+    rohan.get("/api/chat/blocked-users").await.ok(200);
+    rohan.delete(block).await.ok(200);
+    let report = json!({ "chatId": chat, "reason": "fraud" });
+    let report = rohan.post("/api/chat/report", &report).await.ok(201);
+    host.get("/api/admin/reports").await.ok(200);
+    let report = format!("/api/admin/reports/{}", text(&report["_id"]));
+    host.get(&report).await.ok(200);
+    put(&report, json!({ "status": "resolved" })).await.ok(200);
+    for part in ["", "/messages"] {
+        host.get(&format!("/api/admin/chats/{chat}{part}"))
+            .await
+            .ok(200);
+    }
     put("/api/admin/pets/beagle", json!({ "price": 17000 }))
         .await
         .ok(200);
