@@ -118,7 +118,7 @@ impl Api {
     }
 
     /// Without a key there is no admin API, and nothing says that there could be one.
-    fn check_admin(&self, request: &Request<RequestBody>) -> Result<(), Failure> {
+    pub fn check_admin<B>(&self, request: &Request<B>) -> Result<(), Failure> {
         let key = self.admin_key.as_ref().ok_or_else(Failure::not_found)?;
         let refusal = match token(request.headers()) {
             None => Refusal::Missing,

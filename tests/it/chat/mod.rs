@@ -24,6 +24,7 @@ mod http;
 mod keys;
 mod limits;
 mod media;
+mod metrics;
 mod model;
 mod oversight;
 mod paging;

@@ -233,8 +233,8 @@ async fn the_host_judges_page_by_page_and_it_is_written_down() {
         (&json!("resolved"), &json!("banned"))
     );
     assert!(judged["judgedAt"].is_string());
-    assert_eq!(case.ids("?status=open").await, [second.clone()]);
-    assert_eq!(case.ids("?status=resolved").await, [first.clone()]);
+    assert_eq!(case.ids("?status=open").await, [second.as_str()]);
+    assert_eq!(case.ids("?status=resolved").await, [first.as_str()]);
     assert!(case.ids("?status=dismissed").await.is_empty());
     assert_eq!(case.ids("").await, case.reports);
     assert_eq!(
