@@ -6,6 +6,7 @@ mod key_set;
 #[cfg(test)]
 mod key_tests;
 mod object;
+mod peek;
 mod public_key;
 mod secret;
 #[cfg(test)]
@@ -24,6 +25,7 @@ use serde_json::Value;
 use self::algorithm::Algorithm;
 pub use self::key_set::KeySet;
 use self::object::Object;
+pub use self::peek::peek;
 pub use self::public_key::{KeyError, PublicKey};
 pub use self::secret::{Secret, SecretError, Strength};
 use crate::id::UserId;
@@ -32,6 +34,8 @@ use crate::id::UserId;
 const SHARED: jsonwebtoken::Algorithm = jsonwebtoken::Algorithm::HS256;
 /// Longer tokens are refused unread, in bytes.
 pub const MAX_TOKEN: usize = 8 << 10;
+/// Difference that is granted between the host's clock and ours.
+pub const CLOCK_LEEWAY: Duration = Duration::from_secs(2);
 /// The largest whole number that every JSON implementation holds; a later time is nonsense.
 const MAX_TIME: u64 = 1 << 53;
 

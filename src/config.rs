@@ -31,9 +31,11 @@ pub enum Command {
     /// Run the server (the default)
     Serve(Box<Serve>),
     /// Print a token for a user, signed with the server's secret
-    Token(Token),
+    Token(Box<Token>),
     /// Ask a running server whether it is well; exit code 0 if so
     Healthcheck(Healthcheck),
+    /// Tell whether the server would start with these flags, without starting it or changing anything. Exit code 0 if so, 1 if not
+    Check(Box<Check>),
     /// Check a stopped server's data: the journal, every counter and index, the size and checksum of every file. Exit code 0 if all is well, 1 if anything is wrong or could not be checked, 2 for wrong flags
     Verify(Offline),
     /// Make a stopped server's data small: one row for each thing there is, no byte of what was deleted
@@ -407,12 +409,27 @@ pub enum TransportName {
     Websocket,
 }
 
+/// Flags of `check`.
+#[derive(Debug, Clone, Args)]
+pub struct Check {
+    /// The flags that the server is to have.
+    #[command(flatten)]
+    pub serve: Serve,
+    /// Print one JSON object instead of lines for a person
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Flags of `token`.
 #[derive(Debug, Clone, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Token {
+    /// What else to do with tokens
+    #[command(subcommand)]
+    pub action: Option<TokenAction>,
     /// The user's id
-    #[arg(long)]
-    pub id: crate::id::UserId,
+    #[arg(long, required = true)]
+    pub id: Option<crate::id::UserId>,
     /// Display name
     #[arg(long)]
     pub name: Option<String>,
@@ -431,6 +448,29 @@ pub struct Token {
     /// Data directory of the server, for its secret
     #[arg(long, default_value = "./data", value_name = "DIR")]
     pub data_dir: PathBuf,
+}
+
+/// What `token` can be told to do besides.
+#[derive(Debug, Clone, Subcommand)]
+pub enum TokenAction {
+    /// Print what a token says, and whether a server with these keys takes it. Exit code 0 if so, 1 if not
+    Inspect(InspectToken),
+}
+
+/// Flags of `token inspect`.
+#[derive(Debug, Clone, Args)]
+pub struct InspectToken {
+    /// The token; standard input when left out or -
+    pub token: Option<String>,
+    /// Token flags of the server
+    #[command(flatten)]
+    pub tokens: Tokens,
+    /// Data directory of the server, for its secret
+    #[arg(long, default_value = "./data", value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// Print one JSON object instead of lines for a person
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Flags of `healthcheck`.

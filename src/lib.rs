@@ -20,7 +20,7 @@
 //!          └──▶ chat ◀──┘                                    the rules, each written once; what happened leaves as events
 //!                 │
 //!         guard ◀─┤ ─▶ limits                                  how often a user and an address may do a thing; the edges ask it too
-//!     figures, audit ◀─ api, realtime                         what happens, counted; what admins did, written down
+//!     metrics, audit ◀─ api, realtime                         what happens, counted; what admins did, written down
 //!               store ─▶ journal                             typed tables ─▶ the log that is the truth (sled is its index)
 //!               ▲ │         ▲
 //!               │ └──▶ archive ─▶ media                      its form on disk, which an older schema is kept in too ─▶ its files
@@ -69,11 +69,11 @@ pub mod id;
 pub mod model;
 
 pub mod audit;
-pub mod figures;
 
 pub mod chat;
 pub mod guard;
 pub mod limits;
+pub mod metrics;
 
 pub mod journal;
 pub mod store;

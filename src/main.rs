@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         Some(Command::Serve(serve)) => commands::serve(&serve),
         Some(Command::Token(token)) => commands::token(&token),
         Some(Command::Healthcheck(healthcheck)) => commands::healthcheck(&healthcheck),
+        Some(Command::Check(check)) => commands::check(&check),
         Some(Command::Verify(offline)) => commands::verify(&offline),
         Some(Command::Compact(offline)) => commands::compact(&offline),
         Some(Command::Stats(offline)) => commands::stats(&offline),

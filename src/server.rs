@@ -1,8 +1,10 @@
 //! The composition root: opens everything, accepts connections, hands each request to its part, and shuts down in reverse.
 
+mod check;
 mod connections;
 mod counts;
 mod dispatch;
+mod exposition;
 mod malformed;
 mod proxy;
 mod settings;
@@ -10,7 +12,7 @@ mod tasks;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,6 +24,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use self::check::{Finding, check};
 use self::connections::{Connections, Counted};
 pub use self::counts::{ConnectionCounts, Counts};
 use self::dispatch::{Dispatch, MAX_HEADER_BYTES};
@@ -29,7 +32,7 @@ use self::malformed::{Turn, Wire};
 use self::proxy::Proxies;
 use self::tasks::Background;
 use crate::access::Access;
-use crate::api::{Api, Connections as Connected, Gauge, TokenMint, Uploads};
+use crate::api::{Api, Connections as Connected, Gauge};
 use crate::audit::Audit;
 use crate::auth::{KeyError, KeySet, Secret, SecretError};
 use crate::backend::{Backend, TrustError};
@@ -40,9 +43,9 @@ use crate::cors::Cors;
 use crate::disposal::Disposal;
 use crate::engineio::Engine;
 use crate::exchange;
-use crate::figures::Figures;
 use crate::guard::Guard;
 use crate::media::{Media, Owner, OwnerError};
+use crate::metrics::Figures;
 use crate::realtime::{Delivery, Realtime};
 use crate::socketio::{Io, SocketIo};
 use crate::store::{self, Store, WriterThread};
@@ -176,6 +179,7 @@ impl Server {
             source,
         })?;
         let admin_key = settings::admin_key(config)?;
+        make_data_dir(&config.storage.data_dir)?;
         let secrets = settings::secrets(config)?;
         let signing = secrets.first().cloned();
         let secret = signing.clone().filter(|_| config.demo);
@@ -204,11 +208,7 @@ impl Server {
         }
         // Before anybody is let in, and after somebody listens to what comes of it.
         disposal.finish().await.map_err(Error::Disposal)?;
-        let pages = Pages {
-            chat: settings::has_chat_page(config),
-            admin: admin_key.is_some(),
-            demo: load_demo(&chat, secret).await?,
-        };
+        let pages = open_pages(config, &chat, secret, admin_key.is_some()).await?;
         let backend = Backend::new(settings::backend(config), chat.clone())?.map(Arc::new);
         let access = Access::new(verifier, chat.clone(), backend.clone(), Arc::clone(&guard));
         let access = Arc::new(access);
@@ -235,18 +235,12 @@ impl Server {
             disposal,
             admin_key,
             backup,
-            mint: TokenMint {
-                secret: signing,
-                max_ttl: config.admin.max_token_ttl,
-            },
+            mint: settings::mint(config, signing),
             figures,
             audit,
             connections: gauge(&engine, &connections),
             started: Instant::now(),
-            uploads: Uploads::new(
-                config.storage.max_uploads,
-                config.storage.max_uploads_per_user,
-            ),
+            uploads: settings::uploads(config),
             upload_pace: settings::upload_pace(config),
             guard,
         };
@@ -417,6 +411,13 @@ async fn warn_of_half_an_import(store: &Store) -> Result<(), store::Error> {
     Ok(())
 }
 
+fn make_data_dir(path: &Path) -> Result<(), Error> {
+    store::make_data_dir(path).map_err(|source| Error::DataDir {
+        path: path.display().to_string(),
+        source,
+    })
+}
+
 async fn open_store(config: &Serve) -> Result<(Store, WriterThread), Error> {
     let options = store::Options {
         data_dir: config.storage.data_dir.clone(),
@@ -429,11 +430,19 @@ async fn open_store(config: &Serve) -> Result<(Store, WriterThread), Error> {
     Ok((store, writer))
 }
 
-async fn load_demo(chat: &Service, secret: Option<Secret>) -> Result<Option<Demo>, Error> {
-    match secret {
-        Some(secret) => Ok(Some(Demo::load(chat, &secret).await.map_err(Error::Demo)?)),
-        None => Ok(None),
-    }
+/// With a secret to sign for its people, the demo is loaded too.
+async fn open_pages(
+    config: &Serve,
+    chat: &Service,
+    secret: Option<Secret>,
+    admin: bool,
+) -> Result<Pages, Error> {
+    let demo = match secret {
+        Some(secret) => Some(Demo::load(chat, &secret).await.map_err(Error::Demo)?),
+        None => None,
+    };
+    let chat = settings::has_chat_page(config);
+    Ok(Pages { chat, admin, demo })
 }
 
 /// Opened even without an admin key: a directory that cannot hold it is found at the start, not when somebody looks away.
@@ -482,10 +491,8 @@ fn listen(socket: TcpSocket) -> io::Result<(TcpListener, SocketAddr)> {
 /// Opens the media directory, which no other server may use: each removes what none of its messages shows. For the same reason a
 /// store without a commit gets no directory with files: what was said in the messages that showed them is lost.
 fn open_media(config: &Serve, is_new: bool) -> Result<(Arc<Media>, Owner), Error> {
-    let storage = &config.storage;
-    let default = || storage.data_dir.join("media");
-    let path = storage.media_path.clone().unwrap_or_else(default);
-    let owner = Owner::take(&path, &storage.data_dir)?;
+    let path = settings::media_dir(config);
+    let owner = Owner::take(&path, &config.storage.data_dir)?;
     let refused = |source| Error::Media {
         path: path.display().to_string(),
         source,

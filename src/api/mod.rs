@@ -35,9 +35,9 @@ use crate::backend::Backend;
 use crate::backup::Online;
 use crate::chat::{Caller, Service};
 use crate::disposal::Disposal;
-use crate::figures::Figures;
 use crate::guard::{Action, Guard};
 use crate::media::Media;
+use crate::metrics::{Edge, Figures};
 
 /// What the routes work with.
 #[derive(Debug)]
@@ -135,7 +135,7 @@ impl Api {
         match self.dispatch(RequestBody::of(request)).await {
             Ok(response) => response,
             Err(failure) => {
-                self.figures.refused(failure.code);
+                self.figures.refused(Edge::Rest, failure.code);
                 failed(&failure)
             }
         }

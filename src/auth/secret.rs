@@ -114,9 +114,14 @@ impl Secret {
         Self::new(bytes, &path.display().to_string(), strength)
     }
 
+    /// Where a data directory keeps its own secret.
+    pub fn path_in(data_dir: &Path) -> PathBuf {
+        data_dir.join(FILE_NAME)
+    }
+
     /// The secret that this data directory has had since its first start: 32 random bytes in hexadecimal.
     pub fn of_data_dir(data_dir: &Path) -> Result<Self, SecretError> {
-        let path = data_dir.join(FILE_NAME);
+        let path = Self::path_in(data_dir);
         if !path.try_exists().map_err(failed("read", &path))? {
             create(data_dir, &path).map_err(failed("create", &path))?;
         }

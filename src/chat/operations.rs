@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::OwnedMutexGuard;
 
 use super::{Error, Service};
+use crate::metrics::Durations;
 
 /// How much there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,21 @@ pub struct Statistics {
     pub index_bytes: u64,
     /// Users who are online.
     pub online: u64,
+    /// Whether writes are taken at the moment.
+    pub storage: StorageState,
+}
+
+/// How busy the chat is: what costs nothing to tell.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Load {
+    /// Jobs that wait for the writer.
+    pub jobs: usize,
+    /// Events that wait for their delivery.
+    pub events: usize,
+    /// How long the commits since the start took.
+    pub commits: Durations,
+    /// Users who are online.
+    pub online: usize,
     /// Whether writes are taken at the moment.
     pub storage: StorageState,
 }
@@ -60,15 +76,30 @@ pub struct Compaction {
 }
 
 impl Service {
+    /// How busy it is.
+    pub fn load(&self) -> Load {
+        Load {
+            jobs: self.store.queued(),
+            events: self.events.max_capacity() - self.events.capacity(),
+            commits: self.store.commits(),
+            online: self.presence.count(),
+            storage: self.storage_state(),
+        }
+    }
+
+    fn storage_state(&self) -> StorageState {
+        match (self.store.is_healthy(), self.store.is_refusing()) {
+            (true, false) => StorageState::Ok,
+            (true, true) => StorageState::Refusing,
+            (false, _) => StorageState::Failed,
+        }
+    }
+
     /// Counts everything. One caller at a time; the others wait.
     pub async fn statistics(&self) -> Result<Statistics, Error> {
         let _alone = self.counting.lock().await;
         // First, so that it is told as it was when somebody asked.
-        let storage = match (self.store.is_healthy(), self.store.is_refusing()) {
-            (true, false) => StorageState::Ok,
-            (true, true) => StorageState::Refusing,
-            (false, _) => StorageState::Failed,
-        };
+        let storage = self.storage_state();
         let store = self.store.clone();
         let counts = tokio::task::spawn_blocking(move || store.counts()).await;
         let counts = counts.map_err(|_| Error::Unavailable)??;

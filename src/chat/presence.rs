@@ -102,7 +102,7 @@ impl Presence {
         Some(due.1)
     }
 
-    pub(super) fn only_online(&self, users: Vec<UserId>) -> Vec<UserId> {
+    fn only_online(&self, users: Vec<UserId>) -> Vec<UserId> {
         let sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
         let online: HashSet<UserId> = users
             .into_iter()

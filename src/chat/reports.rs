@@ -122,9 +122,7 @@ impl Service {
         status: ReportStatus,
         note: Option<String>,
     ) -> Result<Report, Error> {
-        if note.as_ref().is_some_and(|note| note.len() > MAX_NOTE) {
-            return Err(Error::InvalidRequest("note may have at most 4000 bytes"));
-        }
+        check_note(note.as_deref())?;
         self.store
             .write(move |tx| {
                 let mut report = tx.report(id)?.ok_or(Error::ReportNotFound)?;
@@ -136,6 +134,14 @@ impl Service {
             })
             .await
     }
+}
+
+/// Checks that a note of the host can be kept.
+pub fn check_note(note: Option<&str>) -> Result<(), Error> {
+    if note.is_some_and(|note| note.len() > MAX_NOTE) {
+        return Err(Error::InvalidRequest("note may have at most 4000 bytes"));
+    }
+    Ok(())
 }
 
 /// Whom it is about, where it happened, and the message if it is about one.

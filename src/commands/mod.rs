@@ -2,6 +2,7 @@
 
 mod backup;
 mod banner;
+mod check;
 mod compact;
 mod download;
 mod export;
@@ -15,6 +16,7 @@ mod token;
 mod verify;
 
 pub use self::backup::backup;
+pub use self::check::check;
 pub use self::compact::compact;
 pub use self::export::export;
 pub use self::healthcheck::healthcheck;

@@ -1,21 +1,32 @@
-//! `token`: a token for a user, signed with the server's secret, for trying things out.
+//! `token`: a token for a user, signed with the server's secret, for trying things out; `token inspect`: what a token says, and
+//! whether a server with these keys takes it.
 
+use std::io::Read;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use serde_json::json;
 
-use crate::auth::{Secret, Strength, mint};
-use crate::config::Token;
+use crate::auth::{
+    CLOCK_LEEWAY, Expiry, KeySet, MAX_TOKEN, PublicKey, Secret, Strength, Verifier, bearer, mint,
+    peek,
+};
+use crate::config::{InspectToken, Token, TokenAction, Tokens};
+use crate::model::Timestamp;
 use crate::store;
 
-/// Prints a token.
+/// Prints a token, or what one says.
 pub fn token(arguments: &Token) -> Result<()> {
+    match &arguments.action {
+        Some(TokenAction::Inspect(inspect)) => self::inspect(inspect),
+        None => sign(arguments),
+    }
+}
+
+fn sign(arguments: &Token) -> Result<()> {
     let tokens = &arguments.tokens;
-    let strength = if tokens.allow_weak_secret {
-        Strength::WeakAllowed
-    } else {
-        Strength::Required
-    };
+    let id = arguments.id.as_ref().context("--id is missing")?;
     if tokens.verifies_only() {
         bail!(
             "public keys check tokens and cannot sign one; give a secret too, with --jwt-secret-file"
@@ -29,7 +40,7 @@ pub fn token(arguments: &Token) -> Result<()> {
                 dir.display()
             )
         })?;
-        if !dir.join("jwt-secret").exists() {
+        if !Secret::path_in(dir).exists() {
             eprintln!(
                 "jivchat: made a new secret in {}; only a server on that directory accepts this token",
                 dir.display()
@@ -40,12 +51,12 @@ pub fn token(arguments: &Token) -> Result<()> {
         &tokens.jwt_secret,
         &tokens.jwt_secret_file,
         &arguments.data_dir,
-        strength,
+        strength(tokens),
     )?;
     let secret = secrets.first().context("there is no secret")?;
     let token = mint(
         secret,
-        arguments.id.as_str(),
+        id.as_str(),
         arguments.name.as_deref(),
         arguments.email.as_deref(),
         arguments.picture.as_deref(),
@@ -54,4 +65,85 @@ pub fn token(arguments: &Token) -> Result<()> {
     .context("the token would be longer than 8 KiB; shorten the claims")?;
     println!("{token}");
     Ok(())
+}
+
+fn strength(tokens: &Tokens) -> Strength {
+    if tokens.allow_weak_secret {
+        Strength::WeakAllowed
+    } else {
+        Strength::Required
+    }
+}
+
+fn inspect(arguments: &InspectToken) -> Result<()> {
+    let given = read(arguments.token.as_deref())?;
+    let given = given.trim();
+    let token = bearer(given).unwrap_or(given);
+    let (header, claims) = peek(token).context("this is no JSON Web Token")?;
+    let verdict = verifier(arguments)?.verify(token);
+    let ends = verdict.as_ref().ok().and_then(|claims| claims.expires_at);
+    if arguments.json {
+        let user = verdict.as_ref().ok().map(|claims| &claims.user_id);
+        let refusal = verdict.as_ref().err().map(ToString::to_string);
+        let report = json!({
+            "ok": verdict.is_ok(), "userId": user, "refusal": refusal, "header": header, "claims": claims,
+        });
+        println!("{report}");
+    } else {
+        println!("header  {header}");
+        println!("claims  {claims:#}");
+        if let Ok(claims) = &verdict {
+            let ends = ends.and_then(|end| i64::try_from(end).ok());
+            let ends = ends.map_or("and never ends".to_owned(), |end| {
+                format!("until {}", Timestamp(end.saturating_mul(1000)))
+            });
+            println!("valid   for user {}, {ends}", claims.user_id);
+        }
+    }
+    match verdict {
+        Ok(_) => Ok(()),
+        Err(refusal) => bail!("a server with these keys refuses it: {refusal}"),
+    }
+}
+
+/// From standard input where a shell's history is not to know it.
+fn read(argument: Option<&str>) -> Result<String> {
+    match argument {
+        Some(token) if token != "-" => Ok(token.to_owned()),
+        _ => {
+            let mut text = String::new();
+            let most = MAX_TOKEN as u64 + 100;
+            std::io::stdin().take(most).read_to_string(&mut text)?;
+            Ok(text)
+        }
+    }
+}
+
+/// The keys of the server, none of which is made here.
+fn verifier(arguments: &InspectToken) -> Result<Verifier> {
+    let (tokens, data_dir) = (&arguments.tokens, &arguments.data_dir);
+    let is_given = !tokens.jwt_secret.is_empty() || !tokens.jwt_secret_file.is_empty();
+    let has_own = !tokens.verifies_only() && Secret::path_in(data_dir).exists();
+    let secrets = if is_given || has_own {
+        let (flags, files) = (&tokens.jwt_secret, &tokens.jwt_secret_file);
+        Secret::load(flags, files, data_dir, strength(tokens))?
+    } else {
+        Vec::new()
+    };
+    let public = PublicKey::load(&tokens.jwt_public_key_file)?;
+    let set = tokens.jwks_file.as_deref().map(KeySet::open).transpose()?;
+    if secrets.is_empty() && public.is_empty() && set.is_none() {
+        bail!(
+            "there is no key to check it with: {} has no secret; name its --data-dir or give a key",
+            data_dir.display()
+        );
+    }
+    let expiry = if tokens.allow_tokens_without_exp {
+        Expiry::Optional
+    } else {
+        Expiry::Required
+    };
+    Ok(Verifier::new(secrets, expiry, CLOCK_LEEWAY)
+        .with_public_keys(public)
+        .with_key_set(set.map(Arc::new)))
 }

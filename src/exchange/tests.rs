@@ -10,7 +10,7 @@ use super::*;
 use crate::chat::{
     Caller, Content, NewMessage, NewReport, OpenChat, Options, Profile, Reported, Service, TooOld,
 };
-use crate::id::UserId;
+use crate::id::{MessageId, UserId};
 use crate::limits::Rate;
 use crate::model::{ReportReason, ReportStatus, Timestamp};
 use crate::pet_document;
@@ -213,25 +213,11 @@ pub(super) async fn play(dir: &Path, acts: &[(usize, Act)]) -> Vec<(UserId, NewM
             }
             Act::Shun { other, shuns } => {
                 let other: UserId = PEOPLE[other].parse().unwrap();
-                let _ = match shuns {
-                    true => service.block_user(&caller, other).await.map(drop),
-                    false => service.unblock_user(&caller, other).await,
-                };
+                shun(&service, &caller, other, shuns).await;
             }
             Act::Report { message: index } => {
                 if let Some(id) = message(index) {
-                    let report = NewReport {
-                        about: Reported::Message(id),
-                        reason: ReportReason::Fraud,
-                        text: format!("report {number}"),
-                    };
-                    let made = service.report(&caller, report).await;
-                    if let (Ok(made), true) = (made, number % 2 == 0) {
-                        let note = Some("seen".to_owned());
-                        let status = ReportStatus::Resolved;
-                        let judged = service.judge_report(made.id, status, note).await;
-                        judged.unwrap();
-                    }
+                    report(&service, &caller, id, number).await;
                 }
             }
             Act::Host(_) => {}
@@ -250,6 +236,29 @@ pub(super) async fn play(dir: &Path, acts: &[(usize, Act)]) -> Vec<(UserId, NewM
     }
     close(service, store, writer);
     named
+}
+
+async fn shun(service: &Service, caller: &Caller, other: UserId, shuns: bool) {
+    let _ = if shuns {
+        service.block_user(caller, other).await.map(drop)
+    } else {
+        service.unblock_user(caller, other).await
+    };
+}
+
+/// Every second report is judged.
+async fn report(service: &Service, caller: &Caller, id: MessageId, number: usize) {
+    let report = NewReport {
+        about: Reported::Message(id),
+        reason: ReportReason::Fraud,
+        text: format!("report {number}"),
+    };
+    let made = service.report(caller, report).await;
+    if let (Ok(made), true) = (made, number.is_multiple_of(2)) {
+        let note = Some("seen".to_owned());
+        let judged = service.judge_report(made.id, ReportStatus::Resolved, note);
+        judged.await.unwrap();
+    }
 }
 
 /// Everybody and their pets are there.

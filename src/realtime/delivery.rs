@@ -8,8 +8,8 @@ use tokio::sync::mpsc;
 
 use super::rooms;
 use crate::chat::{Caller, Event, MessageDetails, Service, UnreadChange};
-use crate::figures::Figures;
 use crate::id::{ChatId, MessageId, UserId};
+use crate::metrics::Figures;
 use crate::model::Timestamp;
 use crate::socketio::{CloseReason, Namespace, Outgoing, SocketId};
 use crate::view::{
@@ -132,6 +132,7 @@ impl Delivery {
                 self.to_participants("chatBlocked", &view, &participants, &by);
             }
             Event::ChatOpened { chat, others } => {
+                self.figures.chat_opened();
                 self.to_users("newChat", &view::chat(&chat), &others);
             }
             Event::PresenceChanged {

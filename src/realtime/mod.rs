@@ -22,9 +22,9 @@ use self::typing::{Typing, Typists};
 use crate::access::{Access, Identity, Refusal};
 use crate::auth::bearer;
 use crate::chat::{Caller, Service};
-use crate::figures::Figures;
 use crate::guard::Guard;
 use crate::id::{ChatId, UserId};
+use crate::metrics::{Edge, Figures};
 use crate::socketio::{
     CloseReason, ConnectError, DisconnectReason, Event, Handler, Handshake, Socket,
 };
@@ -106,7 +106,7 @@ impl Realtime {
         let identified = self.access.identify(token, address(handshake)).await;
         identified.map_err(|refusal| {
             tracing::info!(code = refusal.code(), "socket refused");
-            self.figures.refused(refusal.code());
+            self.figures.refused(Edge::Connect, refusal.code());
             self::refusal(&refusal)
         })
     }
@@ -177,7 +177,7 @@ impl Handler for Realtime {
         let handled = events::handle(&self.chat, &self.guard, socket, state, &event).await;
         if let Err(error) = handled {
             events::refuse(socket, &event, &error);
-            self.figures.refused(error.code());
+            self.figures.refused(Edge::Socket, error.code());
         }
     }
 

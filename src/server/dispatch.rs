@@ -1,5 +1,6 @@
 //! One request: to whom it goes by its path, and what every answer carries.
 
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,19 +10,23 @@ use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::{
-    CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, UPGRADE, X_CONTENT_TYPE_OPTIONS,
+    CONNECTION, CONTENT_TYPE, FORWARDED, HeaderName, HeaderValue, UPGRADE, VIA,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::connections::Connections;
+use super::counts::Counts;
+use super::exposition::{self, Exposition};
 use super::malformed;
 use super::proxy::Proxies;
 use crate::api::{self, Api, Body, Failure};
 use crate::chat::Service;
 use crate::cors::Cors;
 use crate::engineio::Engine;
+use crate::metrics::Process;
 use crate::realtime::Realtime;
 use crate::socketio::SocketIo;
 use crate::view;
@@ -32,6 +37,14 @@ pub(super) type Sockets = Engine<SocketIo<Realtime>>;
 
 /// Bytes of a request's head; past it 431.
 pub(super) const MAX_HEADER_BYTES: usize = 64 * 1024;
+
+/// What proxies add to a request.
+const FORWARDING: [HeaderName; 4] = [
+    FORWARDED,
+    VIA,
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-real-ip"),
+];
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -99,6 +112,14 @@ impl Dispatch {
                 _ => api::failed(&Failure::method_not_allowed("GET, HEAD")),
             };
         }
+        if matches!(path, "/metrics" | "/metrics/") {
+            return match *request.method() {
+                Method::GET | Method::HEAD => self
+                    .metrics(&request)
+                    .unwrap_or_else(|refused| api::failed(&refused)),
+                _ => api::failed(&Failure::method_not_allowed("GET, HEAD")),
+            };
+        }
         if self.stopping.is_cancelled() {
             return closing(api::failed(&Failure::unavailable("The server is stopping")));
         }
@@ -130,6 +151,27 @@ impl Dispatch {
             .map(|body| body.map_err(|never| match never {}).boxed_unsync())
     }
 
+    /// For whoever is on this machine or has the admin key.
+    fn metrics(&self, request: &Request<Incoming>) -> Result<Response<Body>, Failure> {
+        if !is_local(request) {
+            self.api.check_admin(request)?;
+        }
+        let exposition = Exposition {
+            counts: Counts::read(&self.connections, &self.engine),
+            load: self.chat.load(),
+            totals: self.api.figures.totals(),
+            process: Process::read(),
+            uptime: self.started.elapsed(),
+        };
+        let text = exposition.text().map_err(|_| Failure::internal())?;
+        let mut response = Response::new(api::full(text));
+        response.headers_mut().insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static(exposition::CONTENT_TYPE),
+        );
+        Ok(response)
+    }
+
     fn health(&self) -> Response<Body> {
         let (status, state) = match (self.stopping.is_cancelled(), self.chat.is_healthy()) {
             (false, true) => (StatusCode::OK, "ok"),
@@ -150,6 +192,15 @@ impl Dispatch {
             .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
     }
+}
+
+/// Whether the client is on this machine. A proxy on it says for whom it asks, and then the client is elsewhere.
+fn is_local<B>(request: &Request<B>) -> bool {
+    let peer: Option<&SocketAddr> = request.extensions().get();
+    let is_passed_on = FORWARDING
+        .iter()
+        .any(|name| request.headers().contains_key(name));
+    !is_passed_on && peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback())
 }
 
 /// hyper reads in growing steps and looks at its own limit between them, so a head may be larger than that by a step.

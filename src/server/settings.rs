@@ -1,11 +1,12 @@
 //! From flags to the settings of each part: the only place that translates the one into the other.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Error;
-use crate::api::{AdminKey, UploadPace};
-use crate::auth::{Expiry, KeySet, PublicKey, Secret, Strength, Verifier};
+use crate::api::{AdminKey, TokenMint, UploadPace, Uploads};
+use crate::auth::{CLOCK_LEEWAY, Expiry, KeySet, PublicKey, Secret, Strength, Verifier};
 use crate::backend::{self, Tolerance};
 use crate::chat;
 use crate::config::{Serve, Switch, TransportName};
@@ -18,15 +19,7 @@ use crate::realtime;
 use crate::socketio::{self, Namespace, RecoveryConfig};
 use crate::store;
 
-/// Difference that is granted between the host's clock and ours.
-const CLOCK_LEEWAY: Duration = Duration::from_secs(2);
-
 pub(super) fn secrets(config: &Serve) -> Result<Vec<Secret>, Error> {
-    let data_dir = &config.storage.data_dir;
-    store::make_data_dir(data_dir).map_err(|source| Error::DataDir {
-        path: data_dir.display().to_string(),
-        source,
-    })?;
     let tokens = &config.tokens;
     // A host that signs with a key of its own is not to be joined by whoever can read a secret that nobody asked for.
     if tokens.verifies_only() && !config.demo {
@@ -43,6 +36,20 @@ pub(super) fn secrets(config: &Serve) -> Result<Vec<Secret>, Error> {
         &config.storage.data_dir,
         strength,
     )?)
+}
+
+/// Who signs tokens for the host.
+pub(super) fn mint(config: &Serve, secret: Option<Secret>) -> TokenMint {
+    TokenMint {
+        secret,
+        max_ttl: config.admin.max_token_ttl,
+    }
+}
+
+/// How many uploads there may be.
+pub(super) fn uploads(config: &Serve) -> Uploads {
+    let storage = &config.storage;
+    Uploads::new(storage.max_uploads, storage.max_uploads_per_user)
 }
 
 /// Whether there is a chat page at `/`.
@@ -160,6 +167,13 @@ pub(super) fn upload_pace(config: &Serve) -> UploadPace {
         min_rate: config.abuse.min_upload_rate,
         total: Duration::from_secs(config.abuse.upload_timeout),
     }
+}
+
+/// Where uploaded files are.
+pub(super) fn media_dir(config: &Serve) -> PathBuf {
+    let storage = &config.storage;
+    let default = || storage.data_dir.join("media");
+    storage.media_path.clone().unwrap_or_else(default)
 }
 
 /// What is to go by itself, and when.

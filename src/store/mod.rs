@@ -75,6 +75,7 @@ pub use self::tables::{Sink, Source, Tables};
 pub use self::verify::{Inspection, Stats, Step, Verified, stats, verify};
 use self::writer::{Job, Reply, Work, Writer};
 use crate::journal::{DirLock, Position};
+use crate::metrics::{Durations, Histogram};
 
 /// The committed tables, for readers.
 pub type Snapshot<'a> = Tables<live::Snapshot<'a>>;
@@ -112,6 +113,7 @@ struct Shared {
     refused: AtomicBool,
     called_off: AtomicBool,
     failure: watch::Sender<Option<String>>,
+    commits: Histogram,
     _lock: DirLock,
 }
 
@@ -165,6 +167,7 @@ impl Store {
             refused: AtomicBool::new(false),
             called_off: AtomicBool::new(false),
             failure: watch::Sender::new(None),
+            commits: Histogram::default(),
             _lock: opened.lock,
         });
         let (work, queue) = mpsc::channel(options.queue);
@@ -356,6 +359,16 @@ impl Store {
     /// Whether writes can still be taken.
     pub fn is_healthy(&self) -> bool {
         self.shared.failure.borrow().is_none()
+    }
+
+    /// How long the commits since the start took: the write into the journal and its sync.
+    pub fn commits(&self) -> Durations {
+        self.shared.commits.read()
+    }
+
+    /// Jobs that wait for the writer.
+    pub fn queued(&self) -> usize {
+        self.work.max_capacity() - self.work.capacity()
     }
 
     /// Why a job that was taken has no answer: the writer had failed before it, or the job itself panicked.

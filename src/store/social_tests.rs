@@ -45,7 +45,9 @@ fn version_1_is_frozen() {
         codec::decode::<Report>(Tree::Reports, &bytes).unwrap(),
         report
     );
-    let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let text = bytes
+        .iter()
+        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
     assert_eq!(
         text,
         concat!(

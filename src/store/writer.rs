@@ -285,7 +285,9 @@ impl Writer {
         if let Some(broken) = &self.broken {
             return Err(broken.why.clone());
         }
+        let began = Instant::now();
         let position = self.append(&group.commits)?;
+        self.shared.commits.observe(began.elapsed());
         let changes = std::mem::take(&mut group.changes);
         let waiting = self.shared.live.commit(changes, (last.number, position));
         if let Err(error) = self.applier.see(waiting) {

@@ -182,6 +182,32 @@ describe('the admin page', { timeout: 600_000 }, () => {
     assertClean(page, server);
   });
 
+  test('a report is read with what had been said, and resolved', async () => {
+    const [asha, kabir] = await Promise.all([demoPerson(server, 'user-asha'), demoPerson(server, 'user-kabir')]);
+    const { chats } = await asha.get('/my-chats');
+    const chat = chats.find(({ participants }) => participants.some(({ _id }) => _id === 'user-kabir'));
+    const said = await kabir.post(`/${chat._id}/send`, { content: 'pay me first, elsewhere' });
+    const report = await asha.post('/report', { messageId: said._id, reason: 'fraud', text: 'He wants money ahead.' });
+    assert.equal((await kabir.call('DELETE', `/message/${said._id}`)).success, true);
+    const page = await adminPage('reports');
+    const card = page.getByTestId(`report-${report._id}`);
+    await card.filter({ hasText: 'He wants money ahead.' }).waitFor();
+    assert.match(await card.innerText(), /Fraud[\s\S]*user-asha about user-kabir/);
+    await card.getByTestId('show-evidence').click();
+    await card.getByTestId('evidence').filter({ hasText: 'pay me first, elsewhere' }).waitFor();
+    await card.getByTestId('note').fill('warned');
+    await card.getByTestId('mark-resolved').click();
+    await card.getByTestId('report-state').filter({ hasText: 'Resolved' }).waitFor();
+    assert.equal(await card.getByTestId('note').inputValue(), 'warned');
+    await page.getByTestId('reports-dismissed').click({ force: true });
+    await page.getByTestId('reports-status').filter({ hasText: 'Nothing here' }).waitFor();
+    await page.getByTestId('reports-resolved').click({ force: true });
+    await card.waitFor();
+    await page.getByTestId('nav-audit').click();
+    for (const action of ['report.read', 'report.resolved']) await page.getByTestId('deeds').locator('tr').filter({ hasText: action }).filter({ hasText: report._id }).waitFor();
+    assertClean(page, server);
+  });
+
   test('a key that is changed meanwhile leads back to the question, and a failure is shown', async () => {
     const page = await adminPage('users');
     await page.route('**/api/admin/pets**', (route) => route.fulfill({ status: 503, json: { success: false, message: 'Out of order', error: 'unavailable', data: null } }));

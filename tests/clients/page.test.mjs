@@ -153,7 +153,7 @@ describe('the demo page', { timeout: 600_000 }, () => {
     await farida.getByTestId('tab-pets').click();
     assert.ok((await farida.getByTestId('pet-aquarium').innerText()).includes('₹1,25,000'));
     await farida.getByTestId('ask-pet-budgies').click();
-    await farida.getByRole('heading', { level: 2, name: 'Joseph' }).waitFor();
+    await farida.getByRole('heading', { level: 2, name: 'Joseph', exact: true }).waitFor();
     await farida.locator('.pet-bar').filter({ hasText: '₹1,800' }).waitFor();
     await chatWith(joseph, 'farida').filter({ hasText: 'Budgerigar pair with cage' }).waitFor();
     await write(farida, 'Do they sing in the morning?');

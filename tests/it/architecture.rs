@@ -18,19 +18,19 @@ const ARROWS: [(&str, &str); 31] = [
     ("socketio", "engineio"),
     ("model", "id"),
     // Counted where it happens and shown elsewhere: both ends name it, it names neither.
-    ("figures", "id"),
+    ("metrics", "id"),
     ("audit", "model"),
     ("auth", "id"),
     // A flag is an address, and the one who asks it says what an address is.
     ("config", "id backend"),
     ("pet_document", "id model"),
     // Before a migration the store makes a backup of itself.
-    ("store", "archive journal model id"),
+    ("store", "archive journal metrics model id"),
     // What may stand in a backup is named by those who name files.
     ("archive", "journal media"),
     ("backup", "archive journal media model store"),
     // A rule that sees a flood tells who counts them for the admin.
-    ("chat", "store model id limits guard"),
+    ("chat", "store model id limits guard metrics"),
     // What a backend says becomes an upsert of the host's, so it calls the chat, never the store.
     ("backend", "chat id limits model pet_document"),
     // A token that is no good counts against the address it came from.
@@ -41,11 +41,11 @@ const ARROWS: [(&str, &str); 31] = [
     ("disposal", "chat id media model pet_document"),
     (
         "api",
-        "access audit auth backend backup chat disposal figures guard id input limits media model pet_document view",
+        "access audit auth backend backup chat disposal guard id input limits media metrics model pet_document view",
     ),
     (
         "realtime",
-        "access auth chat figures guard id input limits model socketio view",
+        "access auth chat guard id input limits metrics model socketio view",
     ),
     // Offline: it reads the store's own tables, shows them in the shapes of the API, and takes files as uploads are taken.
     ("exchange", "chat id media model pet_document store view"),

@@ -12,9 +12,9 @@ use crate::api::response::{Body, succeeded};
 use crate::api::{Api, Failure, request};
 use crate::auth::{self, Secret};
 use crate::chat::{Statistics, StorageState};
-use crate::figures::Snapshot;
 use crate::id::UserId;
 use crate::input::parse_id;
+use crate::metrics::Snapshot;
 use crate::model::Timestamp;
 use crate::view::Time;
 

@@ -108,9 +108,9 @@ impl Api {
             (Resource::Audit, _) => self.list_deeds(&request).await,
             (Resource::Tokens, _) => self.create_token(request).await,
             (Resource::Stats, _) => self.statistics(&request).await,
-            (Resource::Reports, _) => self.list_reports(&request).await,
-            (Resource::Report(id), Method::PUT) => self.judge_report(id, request).await,
-            (Resource::Report(id), _) => self.show_report(id).await,
+            (Resource::Reports, _) => self.list_reports(&admin, &request).await,
+            (Resource::Report(id), Method::PUT) => self.judge_report(id, &admin, request).await,
+            (Resource::Report(id), _) => self.show_report(id, &admin).await,
             (Resource::Suspects, _) => self.suspects(),
             (Resource::Compact, _) => self.compact().await,
             (Resource::Backup, _) => self.send_backup(),
@@ -118,7 +118,7 @@ impl Api {
     }
 
     /// Without a key there is no admin API, and nothing says that there could be one.
-    fn check_admin(&self, request: &Request<RequestBody>) -> Result<(), Failure> {
+    pub fn check_admin<B>(&self, request: &Request<B>) -> Result<(), Failure> {
         let key = self.admin_key.as_ref().ok_or_else(Failure::not_found)?;
         let refusal = match token(request.headers()) {
             None => Refusal::Missing,

@@ -1,14 +1,16 @@
-//! What people have reported, for the host to read and judge. Reports hold what was said in private, so that every reading leaves a
-//! line in the log.
+//! What people have reported, for the host to read and judge. Reports hold what was said in private, so that every reading is
+//! written down first.
 
 use hyper::{Request, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::MAX_LISTED;
+use super::deeds::Admin;
 use crate::api::body::RequestBody;
 use crate::api::response::{Body, succeeded};
 use crate::api::{Api, Failure, request};
+use crate::chat::check_note;
 use crate::id::ReportId;
 use crate::input::parse_id;
 use crate::model::ReportStatus;
@@ -29,6 +31,7 @@ impl Api {
     /// The oldest first; `pagination.next` is the next `cursor`.
     pub(super) async fn list_reports(
         &self,
+        admin: &Admin,
         request: &Request<RequestBody>,
     ) -> Result<Response<Body>, Failure> {
         let wanted = request::query(request, "status");
@@ -37,18 +40,23 @@ impl Api {
         let after = after.map(|id| parse_id(&id, "cursor")).transpose()?;
         let limit = request::number(request, "limit", 50)?.min(MAX_LISTED);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let subject = wanted.map_or("all", ReportStatus::as_str);
+        self.record(admin, "reports.listed", subject).await?;
         let (reports, has_more) = self.chat.reports(wanted, after, limit).await?;
-        tracing::info!(target: "jivchat::audit", reports = reports.len(), "the host listed reports");
         let next = reports.last().filter(|_| has_more).map(|report| report.id);
         let rows: Vec<_> = reports.iter().map(view::report).collect();
         let data = json!({ "reports": rows, "pagination": { "hasMore": has_more, "next": next } });
         succeeded(StatusCode::OK, "Reports retrieved successfully", data)
     }
 
-    pub(super) async fn show_report(&self, id: &str) -> Result<Response<Body>, Failure> {
+    pub(super) async fn show_report(
+        &self,
+        id: &str,
+        admin: &Admin,
+    ) -> Result<Response<Body>, Failure> {
         let id: ReportId = parse_id(id, "reportId")?;
         let report = self.chat.report_with_id(id).await?;
-        tracing::info!(target: "jivchat::audit", report = %id, "the host read a report");
+        self.record(admin, "report.read", &id.to_string()).await?;
         let message = "Report retrieved successfully";
         succeeded(StatusCode::OK, message, view::whole_report(&report))
     }
@@ -56,15 +64,22 @@ impl Api {
     pub(super) async fn judge_report(
         &self,
         id: &str,
+        admin: &Admin,
         request: Request<RequestBody>,
     ) -> Result<Response<Body>, Failure> {
         let id: ReportId = parse_id(id, "reportId")?;
         let input: JudgeInput = request::object(request).await?;
         let status = status(input.status.as_deref().unwrap_or_default())?;
+        // What is refused is no deed.
+        check_note(input.note.as_deref())?;
+        self.chat.report_with_id(id).await?;
+        let action = match status {
+            ReportStatus::Open => "report.reopened",
+            ReportStatus::Resolved => "report.resolved",
+            ReportStatus::Dismissed => "report.dismissed",
+        };
+        self.record(admin, action, &id.to_string()).await?;
         let report = self.chat.judge_report(id, status, input.note).await?;
-        tracing::info!(
-            target: "jivchat::audit", report = %id, status = status.as_str(), "the host judged a report"
-        );
         let message = "Report updated successfully";
         succeeded(StatusCode::OK, message, view::whole_report(&report))
     }

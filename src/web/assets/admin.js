@@ -5,6 +5,7 @@ import { auditView } from './admin-audit.js';
 import { conversationView } from './admin-conversation.js';
 import { figuresView } from './admin-figures.js';
 import { chatsView, petsView, usersView } from './admin-lists.js';
+import { reportsView } from './admin-reports.js';
 import { showSettings } from './dialogs.js';
 import { h, icon } from './dom.js';
 import { applyChoices } from './language.js';
@@ -14,6 +15,7 @@ const VIEWS = {
   users: ['Users', usersView],
   pets: ['Pets', petsView],
   chats: ['Chats', chatsView],
+  reports: ['Reports', reportsView],
   audit: ['Audit log', auditView],
 };
 const root = document.getElementById('app');

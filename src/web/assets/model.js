@@ -132,12 +132,15 @@ export class Model extends EventTarget {
   /** A watermark of the other participant: my messages up to `messageId` have at least this status. */
   raiseStatus(chatId, messageId, status) {
     const messages = this.conversations.get(chatId)?.messages ?? [];
-    const mark = messages.find(({ _id }) => _id === messageId);
-    for (const message of [...messages, this.chats.get(chatId)?.lastMessage]) {
-      // Ids ascend in time, which serves where the marked message is not loaded.
-      const covered = message && (mark ? message.seq <= mark.seq : message._id <= messageId);
-      if (covered && message.sender._id === this.me._id && RANK[message.status] < RANK[status]) message.status = status;
-    }
+    const mark = messages.findLast(({ _id }) => _id === messageId);
+    // Ids ascend in time, which serves where the marked message is not loaded.
+    const raise = (message) => {
+      const isLower = message.sender._id === this.me._id && RANK[message.status] < RANK[status];
+      if (isLower && (mark ? message.seq <= mark.seq : message._id <= messageId)) message.status = status;
+    };
+    messages.forEach(raise);
+    const last = this.chats.get(chatId)?.lastMessage;
+    if (last) raise(last);
     this.changed();
   }
 

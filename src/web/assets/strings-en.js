@@ -7,6 +7,7 @@ export default {
   'people.text': 'This is a live chat of a pet marketplace. Choose a person, then open this page in a second tab as somebody else and talk to each other.',
   'people.offers': 'Offers: {pets}',
   'people.looking': 'Looking for a pet',
+  'people.docs': 'The API that this page talks to, explained',
   'signin.title': 'Sign in',
   'signin.text': 'Paste the token that your marketplace gave you. It stays in this tab only.',
   'signin.label': 'Token',

@@ -11,7 +11,8 @@ export function peopleView(users, pets) {
       h('div', { class: 'brand-row' }, h('p', { class: 'brand' }, icon('paw'), t('app.title')), settingsButton()),
       h('h1', {}, t('people.title')),
       h('p', {}, t('people.text'))),
-    h('ul', { class: 'people-list' }, ...users.map((user) => h('li', {}, personLink(user, pets)))));
+    h('ul', { class: 'people-list' }, ...users.map((user) => h('li', {}, personLink(user, pets)))),
+    h('p', { class: 'people-docs' }, h('a', { href: '/docs' }, t('people.docs'))));
 }
 
 function personLink(user, pets) {

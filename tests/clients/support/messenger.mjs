@@ -8,7 +8,7 @@ export const tickOf = (page, text) => message(page, text).getByTestId('tick');
 
 export async function openChat(page, user) {
   await chatWith(page, user).click();
-  await page.getByRole('heading', { level: 2, name: new RegExp(user, 'i') }).waitFor();
+  await page.getByRole('heading', { level: 2, name: new RegExp(`^${user}$`, 'i') }).waitFor();
 }
 
 export async function write(page, text) {

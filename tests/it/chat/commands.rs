@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use super::process::{Process, bare, command};
 use super::rest::{Answer, Rest};
-use super::server::TestServer;
+use super::server::{SECRET, TestServer, token};
 use super::sockets::Client;
 use super::within;
 
@@ -178,4 +178,111 @@ async fn a_request_in_flight_is_finished_before_the_end() {
     let again = TestServer::start_in(directory, &[]).await;
     let history = again.stranger("asha").messages(&chat).await;
     assert_eq!(history[0]["content"], "the last word");
+}
+
+/// Everything below a directory, with its bytes.
+fn tree(directory: &std::path::Path) -> std::collections::BTreeMap<std::path::PathBuf, Vec<u8>> {
+    let mut found = std::collections::BTreeMap::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(tree(&path));
+            found.insert(path, Vec::new());
+        } else {
+            let bytes = std::fs::read(&path).unwrap();
+            found.insert(path, bytes);
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn flags_can_be_checked_without_a_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let checking = async |data_dir: &std::path::Path, flags: &[&str]| {
+        let mut checking = bare();
+        checking
+            .args(["check", "--json", "--data-dir"])
+            .arg(data_dir);
+        if !flags.contains(&"--port") {
+            checking.args(["--port", "0"]);
+        }
+        let output = run({
+            checking.args(flags);
+            checking
+        })
+        .await;
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(report["ok"], output.status.success(), "{report}");
+        let wrong = report["checks"].as_array().unwrap().iter();
+        let wrong: Vec<String> = wrong
+            .filter(|row| row["ok"] == false)
+            .map(|row| format!("{}: {}", row["subject"], row["text"]))
+            .collect();
+        wrong.join("\n")
+    };
+    let fresh = directory.path().join("not/there/yet");
+    assert_eq!(checking(&fresh, &[]).await, "");
+    assert_eq!(tree(directory.path()).len(), 0, "something was made");
+
+    let data_dir = directory.path().join("data");
+    let process = Process::start(&data_dir).await;
+    let port = process.address.port().to_string();
+    let said = checking(&data_dir, &["--port", &port]).await;
+    assert!(
+        said.contains("another server") && said.contains("is in use by process"),
+        "{said}"
+    );
+    process.kill();
+    let before = tree(&data_dir);
+    assert_eq!(checking(&data_dir, &[]).await, "");
+    let said = checking(&data_dir, &["--jwt-secret", "too-short"]).await;
+    assert!(
+        said.contains("--allow-weak-secret") && !said.contains("too-short"),
+        "{said}"
+    );
+    let said = checking(&data_dir, &["--admin-key-file", "/no/such/file"]).await;
+    assert!(said.contains("/no/such/file"), "{said}");
+    let said = checking(&data_dir, &["--jwks-file", "/no/such/keys"]).await;
+    assert!(said.contains("/no/such/keys"), "{said}");
+    assert_eq!(tree(&data_dir), before, "something was changed");
+    std::fs::write(data_dir.join("schema"), "99\n").unwrap();
+    let said = checking(&data_dir, &[]).await;
+    assert!(said.contains("knows only up to"), "{said}");
+}
+
+#[tokio::test]
+async fn a_token_can_be_looked_into() {
+    let directory = tempfile::tempdir().unwrap();
+    let inspecting = async |token: &str, flags: &[&str]| {
+        let mut inspecting = bare();
+        inspecting.args(["token", "inspect", "--json", "--data-dir"]);
+        inspecting.arg(directory.path()).args(flags).arg(token);
+        run(inspecting).await
+    };
+    let secret = ["--jwt-secret", SECRET];
+    let good = token("asha", Some("Asha"));
+    let output = inspecting(&good, &secret).await;
+    assert!(output.status.success(), "{output:?}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&report["ok"], &report["userId"]),
+        (&json!(true), &json!("asha"))
+    );
+    assert_eq!(report["claims"]["name"], "Asha");
+    assert_eq!(report["header"]["alg"], "HS256");
+
+    let other = ["--jwt-secret", "another-secret-of-more-than-32-bytes"];
+    let output = inspecting(&good, &other).await;
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&report["ok"], &report["claims"]["name"]),
+        (&json!(false), &json!("Asha"))
+    );
+    assert!(complaint(&output).contains("invalid token"));
+    let said = complaint(&inspecting("no.token.this", &secret).await);
+    assert!(said.contains("no JSON Web Token"), "{said}");
+    let said = complaint(&inspecting(&good, &[]).await);
+    assert!(said.contains("--data-dir"), "{said}");
+    assert_eq!(tree(directory.path()).len(), 0, "a secret was made");
 }

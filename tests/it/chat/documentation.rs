@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::description::{self, resolve};
 use super::media::PNG;
-use super::rest::text;
+use super::rest::{Answer, Rest, text};
 use super::server::TestServer;
 use super::sockets::Client;
 
@@ -46,6 +46,7 @@ fn routes_of(file: &str, base: &str) -> Routes {
 fn other_routes() -> Routes {
     let paths = [
         "/health",
+        "/metrics",
         "/docs",
         "/api/openapi.json",
         "/api/asyncapi.json",
@@ -281,22 +282,54 @@ fn a_field_that_is_not_described_is_noticed() {
 async fn every_success_and_every_event_of_the_description_is_met() {
     let server = TestServer::start(&["--admin-key", KEY]).await;
     let host = server.anonymous().with_token(KEY);
-    let put = async |path: &str, body: Value| host.ask("PUT", path).json(&body).answer().await;
+    the_host_settles_in(&host).await;
+    let (asha, rohan) = (server.user("asha").await, server.user("rohan").await);
+    let refused = Client::try_connect(server.address(), None, &[]).await;
+    assert_eq!(refused.err().unwrap()["data"]["code"], "token_missing");
+    let mut seller = Client::connect(&server, &asha).await;
+    let inquiry = json!({ "petId": "beagle" });
+    let chat = text(&rohan.post("/api/chat/create", &inquiry).await.ok(201)["_id"]);
+    rohan.post("/api/chat/create", &inquiry).await.ok(200);
+    seller.event("newChat").await;
+    let mut buyer = Client::connect(&server, &rohan).await;
+    seller.event("userStatus").await;
+    they_talk(&chat, &mut seller, &mut buyer).await;
+    they_call(&chat, &asha, &rohan, &mut seller, &mut buyer).await;
+    the_host_judges(&chat, &host, &rohan, &mut seller).await;
+
+    let seen = description::seen();
+    let mut expected = description::described_successes();
+    expected.extend(description::described_events());
+    let missed: Vec<_> = expected.difference(&seen).collect();
+    assert!(
+        missed.is_empty(),
+        "described, and nobody has seen it: {missed:?}"
+    );
+}
+
+async fn put(host: &Rest, path: &str, body: Value) -> Answer {
+    host.ask("PUT", path).json(&body).answer().await
+}
+
+async fn the_host_settles_in(host: &Rest) {
     put(
+        host,
         "/api/admin/users",
         json!([{ "_id": "asha", "name": "Asha" }, { "_id": "no id!" }]),
     )
     .await
     .ok(200);
     put(
+        host,
         "/api/admin/users/asha",
         json!({ "email": "asha@example.com" }),
     )
     .await
     .ok(200);
     let pets = json!([{ "_id": "beagle", "title": "Beagle", "owner": "asha" }]);
-    put("/api/admin/pets", pets).await.ok(200);
+    put(host, "/api/admin/pets", pets).await.ok(200);
     put(
+        host,
         "/api/admin/pets/beagle",
         json!({ "price": 18500, "age": { "months": 8 } }),
     )
@@ -309,6 +342,9 @@ async fn every_success_and_every_event_of_the_description_is_met() {
         "pets/beagle",
         "stats",
         "backup",
+        "chats",
+        "audit",
+        "suspects",
     ] {
         assert_eq!(host.get(&format!("/api/admin/{path}")).await.status, 200);
     }
@@ -317,26 +353,18 @@ async fn every_success_and_every_event_of_the_description_is_met() {
     host.post("/api/admin/compact", &json!({})).await.ok(200);
     for path in [
         "/health",
+        "/metrics",
         "/docs",
         "/api/openapi.json",
         "/api/asyncapi.json",
     ] {
         assert_eq!(host.get(path).await.status, 200);
     }
+}
 
-    let (asha, rohan) = (server.user("asha").await, server.user("rohan").await);
-    let refused = Client::try_connect(server.address(), None, &[]).await;
-    assert_eq!(refused.err().unwrap()["data"]["code"], "token_missing");
-    let mut seller = Client::connect(&server, &asha).await;
-    let inquiry = json!({ "petId": "beagle" });
-    let chat = text(&rohan.post("/api/chat/create", &inquiry).await.ok(201)["_id"]);
-    rohan.post("/api/chat/create", &inquiry).await.ok(200);
-    seller.event("newChat").await;
-    let mut buyer = Client::connect(&server, &rohan).await;
-    seller.event("userStatus").await;
-
+async fn they_talk(chat: &str, seller: &mut Client, buyer: &mut Client) {
     let here = json!({ "chatId": chat });
-    for client in [&mut seller, &mut buyer] {
+    for client in [&mut *seller, &mut *buyer] {
         assert_eq!(client.call("online", &json!({})).await["success"], true);
         assert_eq!(client.call("join-chat", &here).await["success"], true);
     }
@@ -358,11 +386,13 @@ async fn every_success_and_every_event_of_the_description_is_met() {
     assert_eq!(seller.call("markAsRead", &read).await["success"], true);
     buyer.event("messageRead").await;
     assert_eq!(seller.call("leave-chat", &here).await["success"], true);
+}
 
+async fn they_call(chat: &str, asha: &Rest, rohan: &Rest, seller: &mut Client, buyer: &mut Client) {
     let again = json!({ "content": "Is she in?", "clientMessageId": "c-3" });
-    let send = format!("/api/chat/{chat}/send");
-    rohan.post(&send, &again).await.ok(201);
-    rohan.post(&send, &again).await.ok(200);
+    let path = format!("/api/chat/{chat}/send");
+    rohan.post(&path, &again).await.ok(201);
+    rohan.post(&path, &again).await.ok(200);
     let upload = async || {
         let ask = rohan.ask("POST", &format!("/api/chat/{chat}/send-media"));
         let form = ask
@@ -378,7 +408,7 @@ async fn every_success_and_every_event_of_the_description_is_met() {
     assert_eq!(part.answer().await.status, 206);
     asha.get("/api/chat/my-chats").await.ok(200);
     asha.get("/api/chat/unread-count").await.ok(200);
-    asha.messages(&chat).await;
+    asha.messages(chat).await;
     asha.put(&format!("/api/chat/{chat}/mark-read"))
         .await
         .ok(200);
@@ -390,7 +420,28 @@ async fn every_success_and_every_event_of_the_description_is_met() {
         .ok(200);
     buyer.event("chatBlocked").await;
 
-    put("/api/admin/pets/beagle", json!({ "price": 17000 }))
+    let block = "/api/chat/block-user/asha";
+    rohan.put(block).await.ok(200);
+    buyer.event("userBlocked").await;
+    rohan.get("/api/chat/blocked-users").await.ok(200);
+    rohan.delete(block).await.ok(200);
+}
+
+async fn the_host_judges(chat: &str, host: &Rest, rohan: &Rest, seller: &mut Client) {
+    let report = json!({ "chatId": chat, "reason": "fraud" });
+    let report = rohan.post("/api/chat/report", &report).await.ok(201);
+    host.get("/api/admin/reports").await.ok(200);
+    let report = format!("/api/admin/reports/{}", text(&report["_id"]));
+    host.get(&report).await.ok(200);
+    put(host, &report, json!({ "status": "resolved" }))
+        .await
+        .ok(200);
+    for part in ["", "/messages"] {
+        host.get(&format!("/api/admin/chats/{chat}{part}"))
+            .await
+            .ok(200);
+    }
+    put(host, "/api/admin/pets/beagle", json!({ "price": 17000 }))
         .await
         .ok(200);
     seller.event("chatUpdated").await;
@@ -401,13 +452,4 @@ async fn every_success_and_every_event_of_the_description_is_met() {
     host.delete("/api/admin/users/rohan/ban").await.ok(200);
     host.delete("/api/admin/users/rohan").await.ok(200);
     seller.event("messagesDeleted").await;
-
-    let seen = description::seen();
-    let mut expected = description::described_successes();
-    expected.extend(description::described_events());
-    let missed: Vec<_> = expected.difference(&seen).collect();
-    assert!(
-        missed.is_empty(),
-        "described, and nobody has seen it: {missed:?}"
-    );
 }

@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 
 use super::rest::{Answer, text};
 use super::server::TestServer;
+use super::sockets::Client;
 use super::within;
 
 /// Each refusal's status, and its sentence where clients depend on it.
@@ -229,4 +230,31 @@ async fn what_comes_before_a_request_that_is_none_is_answered_first() {
         .collect();
     assert_eq!(statuses, ["200", "200", "400"], "{said}");
     assert!(said.ends_with(r#""error":"invalid_request"}"#), "{said}");
+}
+
+/// Promise P12: whoever takes part in two chats cannot name a message of one as a message of the other.
+#[tokio::test]
+async fn a_message_of_another_chat_is_none_of_this_one() {
+    let server = TestServer::start(&[]).await;
+    let [asha, rohan, meera] = ["asha", "rohan", "meera"].map(|name| server.stranger(name));
+    for other in [&rohan, &meera] {
+        other.get("/api/chat/my-chats").await.ok(200);
+    }
+    let (here, there) = (asha.chat_with(&rohan).await, asha.chat_with(&meera).await);
+    rohan.says(&here, "here").await;
+    let foreign = text(&meera.says(&there, "there").await["_id"]);
+    for cursor in ["before", "after"] {
+        let path = format!("/api/chat/{here}/messages?{cursor}={foreign}");
+        asha.get(&path).await.refused(404, "message_not_found");
+    }
+    let mut socket = Client::connect(&server, &asha).await;
+    let read = json!({ "chatId": here, "messageId": foreign });
+    let ack = socket.call("markAsRead", &read).await;
+    assert_eq!(ack["error"], "message_not_found");
+    assert_eq!(asha.unread().await, 2, "nothing was read by it");
+    let reply = json!({ "content": "a", "parentMessageId": foreign });
+    let path = format!("/api/chat/{here}/send");
+    asha.post(&path, &reply)
+        .await
+        .refused(400, "invalid_parent");
 }

@@ -8,13 +8,10 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::Edge;
+use super::histogram::{Durations, STEPS, step_of};
 use crate::id::ChatId;
 
-/// Upper bounds of the classes of delivery times, in microseconds; what took longer is in one more.
-pub const LATENCY_BOUNDS: [u64; 16] = [
-    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
-    1_000_000, 2_500_000, 5_000_000, 10_000_000,
-];
 /// Minutes that are remembered one by one.
 const MINUTES: usize = 60;
 /// Minutes over which percentiles are told.
@@ -26,7 +23,7 @@ const GENERATION: u64 = 30;
 /// How many of them are told.
 const TOLD_CHATS: usize = 10;
 
-type Histogram = [u64; LATENCY_BOUNDS.len() + 1];
+type Histogram = [u64; STEPS.len() + 1];
 
 /// The figures of one server.
 #[derive(Debug)]
@@ -38,7 +35,8 @@ pub struct Figures {
 #[derive(Debug, Default)]
 struct State {
     messages: BTreeMap<&'static str, u64>,
-    refusals: BTreeMap<&'static str, u64>,
+    refusals: BTreeMap<(Edge, &'static str), u64>,
+    chats_opened: u64,
     latency: Histogram,
     latency_sum: Duration,
     minutes: Vec<Minute>,
@@ -103,12 +101,12 @@ pub struct TopChat {
 pub struct Totals {
     /// Messages by type.
     pub messages: BTreeMap<&'static str, u64>,
-    /// Refusals by code.
-    pub refusals: BTreeMap<&'static str, u64>,
-    /// Messages by the class of their delivery time, see [`LATENCY_BOUNDS`].
-    pub latency: Vec<u64>,
-    /// All delivery times together.
-    pub latency_sum: Duration,
+    /// Refusals by edge and code.
+    pub refusals: BTreeMap<(Edge, &'static str), u64>,
+    /// Chats opened.
+    pub chats_opened: u64,
+    /// From the arrival of a message until it was queued for everybody.
+    pub latency: Durations,
 }
 
 impl Default for Figures {
@@ -127,9 +125,14 @@ impl Figures {
         self.state().delivered(minute, chat, kind, took);
     }
 
+    /// A chat was opened.
+    pub fn chat_opened(&self) {
+        self.state().chats_opened += 1;
+    }
+
     /// Somebody was refused something.
-    pub fn refused(&self, code: &'static str) {
-        *self.state().refusals.entry(code).or_default() += 1;
+    pub fn refused(&self, edge: Edge, code: &'static str) {
+        *self.state().refusals.entry((edge, code)).or_default() += 1;
     }
 
     /// The figures of this moment.
@@ -144,8 +147,8 @@ impl Figures {
         Totals {
             messages: state.messages.clone(),
             refusals: state.refusals.clone(),
-            latency: state.latency.to_vec(),
-            latency_sum: state.latency_sum,
+            chats_opened: state.chats_opened,
+            latency: Durations::new(&state.latency, state.latency_sum),
         }
     }
 
@@ -160,7 +163,7 @@ impl Figures {
 
 impl State {
     fn delivered(&mut self, minute: u64, chat: ChatId, kind: &'static str, took: Duration) {
-        let class = class_of(took);
+        let class = step_of(took);
         *self.messages.entry(kind).or_default() += 1;
         self.latency[class] += 1;
         self.latency_sum += took;
@@ -169,6 +172,14 @@ impl State {
         running.latency[class] += 1;
         self.turn(minute);
         self.chats.count(chat);
+    }
+
+    fn by_code(&self) -> BTreeMap<&'static str, u64> {
+        let mut sums = BTreeMap::new();
+        for ((_, code), count) in &self.refusals {
+            *sums.entry(*code).or_default() += count;
+        }
+        sums
     }
 
     /// The running minute; the oldest goes when there are too many.
@@ -217,7 +228,7 @@ impl State {
             messages_per_minute,
             messages_by_type: self.messages.clone(),
             delivery_latency_ms: Latency::of(&recent),
-            errors: self.refusals.clone(),
+            errors: self.by_code(),
             top_chats: self.chats.top(&self.earlier_chats),
         }
     }
@@ -283,14 +294,9 @@ fn percentile(histogram: &Histogram, count: u64, percent: u64) -> f64 {
         seen += in_class;
         seen >= wanted
     });
-    let longest = LATENCY_BOUNDS.len() - 1;
-    let bound = LATENCY_BOUNDS[class.unwrap_or(longest).min(longest)];
+    let longest = STEPS.len() - 1;
+    let bound = STEPS[class.unwrap_or(longest).min(longest)];
     Duration::from_micros(bound).as_secs_f64() * 1000.0
-}
-
-fn class_of(took: Duration) -> usize {
-    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-    LATENCY_BOUNDS.partition_point(|bound| *bound < micros)
 }
 
 #[cfg(test)]
@@ -337,13 +343,6 @@ mod tests {
         } = state.snapshot(11).delivery_latency_ms;
         assert_eq!((count, p50, p95, p99), (100, 2.5, 2.5, 50.0));
         assert_eq!(state.snapshot(12).delivery_latency_ms, Latency::default());
-    }
-
-    #[test]
-    fn classes_have_their_bound_inside() {
-        let class = |micros| class_of(Duration::from_micros(micros));
-        assert_eq!([class(0), class(100), class(101)], [0, 0, 1]);
-        assert_eq!(class(10_000_001), LATENCY_BOUNDS.len());
     }
 
     #[test]

@@ -1,0 +1,238 @@
+//! `GET /metrics`: what all parts count, in the words of Prometheus. For whoever is on this machine, or has the admin key.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::counts::Counts;
+use crate::chat::{Load, StorageState};
+use crate::metrics::{Durations, Process, Totals};
+
+/// Everything at one moment.
+#[derive(Debug)]
+pub(super) struct Exposition {
+    pub(super) counts: Counts,
+    pub(super) load: Load,
+    pub(super) totals: Totals,
+    pub(super) process: Option<Process>,
+    pub(super) uptime: Duration,
+}
+
+/// The content type of [`Exposition::text`].
+pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+impl Exposition {
+    /// The text of version 1.0 of the open format, which every Prometheus since 2.5 reads.
+    pub(super) fn text(self) -> Result<String, fmt::Error> {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(self));
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry)?;
+        Ok(text)
+    }
+
+    fn connections(&self, out: &mut Writer<'_, '_>) -> fmt::Result {
+        let Counts {
+            connections,
+            sessions,
+            refused_sessions,
+            closed_sessions,
+            sockets,
+            rooms,
+            recovery: _,
+            recovered_sockets,
+        } = &self.counts;
+        out.gauge("connections", "TCP connections", connections.open)?;
+        out.counter(
+            "connections_refused",
+            "TCP connections refused because their address had too many",
+            connections.refused,
+        )?;
+        let sessions = [
+            ("polling", sessions.polling),
+            ("websocket", sessions.websocket),
+        ];
+        out.gauges("sessions", "Clients connected", "transport", &sessions)?;
+        out.counter(
+            "sessions_refused",
+            "Clients refused for want of a place",
+            *refused_sessions,
+        )?;
+        let reasons = closed_sessions
+            .iter()
+            .map(|(reason, count)| ([("reason", *reason)], *count));
+        out.counters(
+            "sessions_closed",
+            "Clients gone, slow consumers among them",
+            reasons,
+        )?;
+        out.gauge("sockets", "Sockets of users", *sockets)?;
+        out.gauge("rooms", "Rooms with somebody in them", *rooms)?;
+        out.counter(
+            "sockets_recovered",
+            "Sockets that their clients have had back after a break",
+            *recovered_sockets,
+        )?;
+        out.gauge("users_online", "Users with a socket", self.load.online)
+    }
+
+    fn chat(&self, out: &mut Writer<'_, '_>) -> fmt::Result {
+        let totals = &self.totals;
+        let messages = totals
+            .messages
+            .iter()
+            .map(|(kind, count)| ([("type", *kind)], *count));
+        out.counters("messages", "Messages sent", messages)?;
+        out.counter("chats_created", "Chats opened", totals.chats_opened)?;
+        out.histogram(
+            "delivery",
+            "From the receipt of a message to its last place in a queue",
+            &totals.latency,
+        )?;
+        out.histogram(
+            "commit",
+            "From the write of a group of changes to the end of its sync",
+            &self.load.commits,
+        )?;
+        let errors = totals
+            .refusals
+            .iter()
+            .map(|((edge, code), count)| ([("edge", edge.as_str()), ("code", *code)], *count));
+        out.counters("errors", "Refusals", errors)?;
+        let queues = [("write", self.load.jobs), ("deliver", self.load.events)];
+        out.gauges(
+            "queue_depth",
+            "What waits for the writer or for delivery",
+            "queue",
+            &queues,
+        )?;
+        let is_writable = self.load.storage == StorageState::Ok;
+        out.gauge(
+            "storage_writable",
+            "1 while writes are taken",
+            usize::from(is_writable),
+        )
+    }
+
+    /// Under the names that every exporter uses.
+    fn process(&self, out: &mut Writer<'_, '_>) -> fmt::Result {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let started = now.unwrap_or_default().saturating_sub(self.uptime);
+        let mut metric = out.begin(
+            "start_time",
+            "When the server began to serve, since the epoch",
+            Some(&Unit::Seconds),
+            MetricType::Gauge,
+        )?;
+        metric.encode_gauge(&started.as_secs_f64())?;
+        let Some(process) = self.process else {
+            return Ok(());
+        };
+        let mut metric = out.begin(
+            "cpu",
+            "Time on a processor",
+            Some(&Unit::Seconds),
+            MetricType::Counter,
+        )?;
+        metric.encode_counter::<NoLabelSet, _, u64>(&process.cpu.as_secs_f64(), None)?;
+        let mut metric = out.begin(
+            "resident_memory",
+            "Memory in RAM",
+            Some(&Unit::Bytes),
+            MetricType::Gauge,
+        )?;
+        metric.encode_gauge(&process.resident_bytes)?;
+        out.gauge("open_fds", "Open files and sockets", process.open_files)
+    }
+}
+
+impl Collector for Exposition {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut out = Writer {
+            encoder: &mut encoder,
+            prefix: "jivchat",
+            name: String::new(),
+        };
+        let version = [(env!("CARGO_PKG_VERSION"), 1)];
+        out.gauges(
+            "build_info",
+            "1, with the version that runs",
+            "version",
+            &version,
+        )?;
+        self.connections(&mut out)?;
+        self.chat(&mut out)?;
+        out.prefix = "process";
+        self.process(&mut out)
+    }
+}
+
+/// Writes metric after metric, each with its help and type.
+struct Writer<'w, 'e> {
+    encoder: &'w mut DescriptorEncoder<'e>,
+    prefix: &'static str,
+    name: String,
+}
+
+impl Writer<'_, '_> {
+    fn begin<'s>(
+        &'s mut self,
+        name: &str,
+        help: &str,
+        unit: Option<&'s Unit>,
+        kind: MetricType,
+    ) -> Result<MetricEncoder<'s>, fmt::Error> {
+        self.name = format!("{}_{name}", self.prefix);
+        self.encoder.encode_descriptor(&self.name, help, unit, kind)
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: usize) -> fmt::Result {
+        let mut metric = self.begin(name, help, None, MetricType::Gauge)?;
+        metric.encode_gauge(&(value as u64))
+    }
+
+    fn gauges(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &str,
+        rows: &[(&str, usize)],
+    ) -> fmt::Result {
+        let mut metric = self.begin(name, help, None, MetricType::Gauge)?;
+        for (value, count) in rows {
+            metric
+                .encode_family(&[(label, *value)])?
+                .encode_gauge(&(*count as u64))?;
+        }
+        Ok(())
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        let mut metric = self.begin(name, help, None, MetricType::Counter)?;
+        metric.encode_counter::<NoLabelSet, _, u64>(&value, None)
+    }
+
+    fn counters<'l, const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        rows: impl Iterator<Item = ([(&'l str, &'l str); N], u64)>,
+    ) -> fmt::Result {
+        let mut metric = self.begin(name, help, None, MetricType::Counter)?;
+        for (labels, count) in rows {
+            metric
+                .encode_family(&labels)?
+                .encode_counter::<NoLabelSet, _, u64>(&count, None)?;
+        }
+        Ok(())
+    }
+
+    fn histogram(&mut self, name: &str, help: &str, reading: &Durations) -> fmt::Result {
+        let mut metric = self.begin(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
+        metric.encode_histogram::<NoLabelSet>(reading.sum, reading.count, &reading.steps, None)
+    }
+}
