@@ -6,10 +6,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Connected, rooms};
 use crate::chat::{Error, Sent, Service};
-use crate::figures::Figures;
 use crate::guard::{Action, Guard};
 use crate::id::{ChatId, MessageId};
 use crate::input::{SendInput, WRONG_FIELD, parse_id};
+use crate::metrics::{Edge, Figures};
 use crate::socketio::{Event, Socket};
 use crate::view::{self, MessageView};
 
@@ -224,7 +224,7 @@ pub(super) async fn send(
             }
             Err(error) => {
                 refuse(&socket, &event, &error);
-                figures.refused(error.code());
+                figures.refused(Edge::Socket, error.code());
             }
         }
     });
