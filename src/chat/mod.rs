@@ -46,7 +46,7 @@ pub use self::history::{History, HistoryPage, Pages};
 pub use self::messages::{MAX_CLIENT_ID, NewMessage, Sent};
 pub use self::operations::{Compaction, Load, Statistics, StorageState};
 pub use self::oversight::{Chats, Found};
-pub use self::presence::Presence;
+pub use self::presence::{Presence, PresenceTold};
 use self::receipts::Receipts;
 pub use self::reports::{NewReport, Reported, check_note};
 pub use self::retention::{Expiry, TooOld};

@@ -165,13 +165,8 @@ fn subject<S: Source>(
             Err(Error::InvalidRequest("You cannot report yourself"))
         }
         Reported::User(user) => {
-            for id in tables.chat_ids_of(by) {
-                let chat = membership(tables, by, id?)?;
-                if chat.has(user) {
-                    return Ok((user.clone(), chat, None));
-                }
-            }
-            Err(Error::AccessDenied)
+            let shared = tables.shared_chat(by, user)?.ok_or(Error::AccessDenied)?;
+            Ok((user.clone(), membership(tables, by, shared)?, None))
         }
     }
 }
