@@ -14,7 +14,7 @@ impl Service {
     /// Blocks a person; answers since when. Blocking them again changes nothing.
     pub async fn block_user(&self, caller: &Caller, other: UserId) -> Result<Timestamp, Error> {
         let (by, events) = (caller.clone(), self.events.clone());
-        let most = self.watch.blocked_users;
+        let most = self.options.blocked_users as usize;
         self.store
             .write(move |tx| {
                 if by.user == other {

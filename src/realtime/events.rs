@@ -101,7 +101,7 @@ pub(super) async fn handle(
 ) -> Result<(), Error> {
     let user = &state.caller.user;
     if let Some(action) = action(event.name()) {
-        guard.take(action, user, state.address)?;
+        guard.take(action, user, state.caller.address)?;
     }
     let message = match event.name() {
         "online" => {
@@ -117,7 +117,7 @@ pub(super) async fn handle(
             Some("Chat left")
         }
         "typing" => {
-            typing(chat, state, event).await?;
+            typing(chat, guard, state, event).await?;
             Some("Typing told")
         }
         "markAsRead" => {
@@ -138,13 +138,12 @@ pub(super) async fn handle(
     Ok(())
 }
 
-/// The limit that an event counts against. `online` has its own; leaving costs nothing.
+/// The limit that an event counts against. `online` and `typing` see to their own; leaving costs nothing.
 fn action(event: &str) -> Option<Action> {
-    Some(match event {
-        "join-chat" | "joinChat" | "markAsRead" => Action::Read,
-        "typing" => Action::Typing,
-        _ => return None,
-    })
+    match event {
+        "join-chat" | "joinChat" | "markAsRead" => Some(Action::Read),
+        _ => None,
+    }
 }
 
 async fn join(
@@ -166,17 +165,23 @@ fn leave(socket: &Socket, event: &Event) -> Result<(), Error> {
     Ok(())
 }
 
-async fn typing(chat: &Service, state: &Connected, event: &Event) -> Result<(), Error> {
+async fn typing(
+    chat: &Service,
+    guard: &Guard,
+    state: &Connected,
+    event: &Event,
+) -> Result<(), Error> {
     let TypingInput { chat_id, is_typing } = read(event)?;
     let id = parse_id(&chat_id, "chatId")?;
-    let user = &state.caller.user;
+    let caller = &state.caller;
+    // What is refused here has told nobody anything, and costs nothing of what may be told.
+    chat.check_may_send(&caller.user, id).await?;
+    guard.take(Action::Typing, &caller.user, caller.address)?;
     if is_typing {
-        chat.typing(user, id, true).await?;
-        state.typing.started(chat, user, id);
-        return Ok(());
+        state.typing.started(chat, &caller.user, id);
+    } else {
+        state.typing.stopped(chat, &caller.user, id);
     }
-    chat.check_may_send(user, id).await?;
-    state.typing.stopped(chat, user, id);
     Ok(())
 }
 
@@ -236,10 +241,11 @@ async fn queue(
     state: &Connected,
     event: &Event,
 ) -> Result<impl Future<Output = Result<Sent, Error>> + Send + use<>, Error> {
-    guard.take(Action::Message, &state.caller.user, state.address)?;
+    let caller = &state.caller;
+    guard.take(Action::Message, &caller.user, caller.address)?;
     let SendToChat { chat_id, message } = read(event)?;
     let new = message.into_message(parse_id(&chat_id, "chatId")?, None)?;
-    chat.queue_message(&state.caller, new).await
+    chat.queue_message(caller, new).await
 }
 
 fn read<T: for<'de> Deserialize<'de>>(event: &Event) -> Result<T, Error> {
