@@ -1,15 +1,15 @@
 //! How often one user and one address may ask: one set of buckets for both edges, and what was refused, for the admin. It knows
 //! who asks and from where, not what for; the rules that need a look at the store are in `chat`.
 
-mod address;
-mod count;
+mod origin;
+mod tally;
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-pub use self::address::Origin;
-use self::count::Tally;
-pub use self::count::{Refused, Suspect};
+pub use self::origin::Origin;
+use self::tally::Tally;
+pub use self::tally::{Refused, Suspect};
 use crate::id::UserId;
 use crate::limits::{Limiter, Rate};
 

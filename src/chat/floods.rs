@@ -8,7 +8,7 @@ use super::{Caller, Content, Error};
 use crate::guard::{Action, Guard, Refused, Wait};
 use crate::id::{ChatId, UserId};
 use crate::limits::Limiter;
-use crate::limits::flood::Repeats;
+use crate::limits::repeats::Repeats;
 use crate::model::{Chat, Timestamp};
 use crate::store::{Source, Tables};
 
