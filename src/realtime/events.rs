@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use super::{Connected, rooms};
 use crate::chat::{Error, Sent, Service};
 use crate::guard::{Action, Guard};
 use crate::id::{ChatId, MessageId};
-use crate::input::{SendInput, WRONG_FIELD, parse_id};
+use crate::input::{self, SendInput, parse_id};
 use crate::metrics::{Edge, Figures};
 use crate::socketio::{Event, Socket};
 use crate::view::{self, MessageView};
@@ -42,24 +42,11 @@ struct ErrorView<'a> {
     retry_after: Option<u64>,
 }
 
-/// `"chatId"` or `{chatId}`.
-struct ChatRef(String);
-
-impl<'de> Deserialize<'de> for ChatRef {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Forms {
-            Bare(String),
-            #[serde(rename_all = "camelCase")]
-            Object {
-                chat_id: String,
-            },
-        }
-        Forms::deserialize(deserializer).map(|form| match form {
-            Forms::Bare(id) | Forms::Object { chat_id: id } => Self(id),
-        })
-    }
+/// The chat that an event is about.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ChatInput {
+    chat_id: String,
 }
 
 #[derive(Deserialize)]
@@ -74,14 +61,6 @@ struct TypingInput {
 struct ReadInput {
     chat_id: String,
     message_id: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct SendToChat {
-    chat_id: String,
-    #[serde(flatten)]
-    message: SendInput,
 }
 
 /// Only what an `error` event names back, read even from a payload that is wrong otherwise.
@@ -152,17 +131,25 @@ async fn join(
     state: &Connected,
     event: &Event,
 ) -> Result<(), Error> {
-    let ChatRef(id) = read(event)?;
-    let id: ChatId = parse_id(&id, "chatId")?;
+    let id = chat_named(event)?;
     chat.check_member(&state.caller.user, id).await?;
     socket.join(&rooms::of_chat(id));
     Ok(())
 }
 
 fn leave(socket: &Socket, event: &Event) -> Result<(), Error> {
-    let ChatRef(id) = read(event)?;
-    socket.leave(&rooms::of_chat(parse_id(&id, "chatId")?));
+    socket.leave(&rooms::of_chat(chat_named(event)?));
     Ok(())
+}
+
+/// `"chatId"` or `{chatId}`.
+fn chat_named(event: &Event) -> Result<ChatId, Error> {
+    let id = if event.args().trim_start().starts_with('"') {
+        read(event)?
+    } else {
+        read::<ChatInput>(event)?.chat_id
+    };
+    parse_id(&id, "chatId")
 }
 
 async fn typing(
@@ -243,18 +230,20 @@ async fn queue(
 ) -> Result<impl Future<Output = Result<Sent, Error>> + Send + use<>, Error> {
     let caller = &state.caller;
     guard.take(Action::Message, &caller.user, caller.address)?;
-    let SendToChat { chat_id, message } = read(event)?;
-    let new = message.into_message(parse_id(&chat_id, "chatId")?, None)?;
+    let ChatInput { chat_id } = read(event)?;
+    let new = read::<SendInput>(event)?.into_message(parse_id(&chat_id, "chatId")?, None)?;
     chat.queue_message(caller, new).await
 }
 
 fn read<T: for<'de> Deserialize<'de>>(event: &Event) -> Result<T, Error> {
-    let wrong = Error::InvalidRequest(WRONG_FIELD);
+    let args = event.args();
     // An array would be read as the fields in their order.
-    if event.args().starts_with('[') {
-        return Err(wrong);
+    if args.starts_with('[') {
+        return Err(Error::InvalidRequest("The payload must be an object"));
     }
-    let payload = event.first().map_err(|_| wrong)?;
+    let payload = event
+        .first()
+        .map_err(|error| input::refused(args.as_bytes(), &error))?;
     payload.ok_or(Error::InvalidRequest("The event needs a payload"))
 }
 
