@@ -180,3 +180,30 @@ impl Access {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_wrong_with_a_token_or_its_user_counts_as_a_bad_one() {
+        for bad in [
+            Refusal::Missing,
+            Refusal::Invalid,
+            Refusal::Expired,
+            Refusal::User(chat::Error::CallerUnknown),
+            Refusal::User(chat::Error::CallerBanned),
+        ] {
+            assert!(bad.is_of_the_token(), "{bad:?}");
+        }
+        for ours in [
+            Refusal::Unavailable(1),
+            Refusal::RateLimited(1),
+            Refusal::User(chat::Error::StorageFull),
+            Refusal::User(chat::Error::Unavailable),
+            Refusal::User(chat::Error::AccessDenied),
+        ] {
+            assert!(!ours.is_of_the_token(), "{ours:?}");
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 mod disposal_tests;
 mod presence_tests;
+mod report_tests;
 
 use std::sync::Arc;
 
@@ -361,7 +362,6 @@ async fn a_stranger_may_do_nothing() {
                 .map(drop),
             service.toggle_block(&stranger, chat).await.map(drop),
             service.check_member(&stranger.user, chat).await,
-            service.check_may_send(&stranger.user, chat).await,
             service.check_may_send(&stranger.user, chat).await,
             service
                 .history(&stranger, chat, History::Page(1), 10)
