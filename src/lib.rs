@@ -103,3 +103,8 @@ pub mod web;
 pub mod commands;
 pub mod config;
 pub mod server;
+
+/// The example in the documentation compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/protocol.md")]
+struct Documentation;
