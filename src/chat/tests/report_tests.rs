@@ -33,18 +33,19 @@ async fn a_report_of_a_person_is_about_the_chat_that_was_used_last() {
             assert_eq!(report.chat, Some(used), "{by} reports {of}");
         }
     }
-    let denied = fixture.chat.report(&as_user("stranger"), about("seller"));
-    assert_eq!(denied.await.unwrap_err(), Error::AccessDenied);
+    let stranger = as_user("stranger");
+    let denied = fixture.chat.report(&stranger, about("seller")).await;
+    assert_eq!(denied.unwrap_err(), Error::AccessDenied);
 }
 
 #[tokio::test]
 async fn one_search_looks_at_so_many_reports_and_can_be_gone_on_with() {
     let fixture = fixture().await;
     fixture.open().await;
-    let mut made = Vec::new();
+    let (buyer, mut made) = (as_user("buyer"), Vec::new());
     for _ in 0..10 {
-        let report = fixture.chat.report(&as_user("buyer"), about("seller"));
-        made.push(report.await.unwrap().id);
+        let report = fixture.chat.report(&buyer, about("seller")).await;
+        made.push(report.unwrap().id);
     }
     for number in [1, 9] {
         let judged = fixture
