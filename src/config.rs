@@ -162,10 +162,15 @@ pub struct Tokens {
 }
 
 impl Tokens {
+    /// Whether a secret is named, by flag, variable or file.
+    pub fn gives_secret(&self) -> bool {
+        !self.jwt_secret.is_empty() || !self.jwt_secret_file.is_empty()
+    }
+
     /// Whether the server can check tokens and has nothing to sign them with.
     pub fn verifies_only(&self) -> bool {
         let has_keys = !self.jwt_public_key_file.is_empty() || self.jwks_file.is_some();
-        has_keys && self.jwt_secret.is_empty() && self.jwt_secret_file.is_empty()
+        has_keys && !self.gives_secret()
     }
 }
 

@@ -30,6 +30,7 @@ pub use self::counts::{ConnectionCounts, Counts};
 use self::dispatch::{Dispatch, MAX_HEADER_BYTES};
 use self::malformed::{Turn, Wire};
 use self::proxy::Proxies;
+pub use self::settings::{expiry, strength};
 use self::tasks::Background;
 use crate::access::Access;
 use crate::api::{Api, Connections as Connected, Gauge};

@@ -9,11 +9,11 @@ use anyhow::{Context, Result, bail};
 use serde_json::json;
 
 use crate::auth::{
-    CLOCK_LEEWAY, Expiry, KeySet, MAX_TOKEN, PublicKey, Secret, Strength, Verifier, bearer, mint,
-    peek,
+    CLOCK_LEEWAY, KeySet, MAX_TOKEN, PublicKey, Secret, Verifier, bearer, mint, peek,
 };
-use crate::config::{InspectToken, Token, TokenAction, Tokens};
+use crate::config::{InspectToken, Token, TokenAction};
 use crate::model::Timestamp;
+use crate::server::{expiry, strength};
 use crate::store;
 
 /// Prints a token, or what one says.
@@ -32,7 +32,7 @@ fn sign(arguments: &Token) -> Result<()> {
             "public keys check tokens and cannot sign one; give a secret too, with --jwt-secret-file"
         );
     }
-    if tokens.jwt_secret.is_empty() && tokens.jwt_secret_file.is_empty() {
+    if !tokens.gives_secret() {
         let dir = &arguments.data_dir;
         store::make_data_dir(dir).with_context(|| {
             format!(
@@ -65,14 +65,6 @@ fn sign(arguments: &Token) -> Result<()> {
     .context("the token would be longer than 8 KiB; shorten the claims")?;
     println!("{token}");
     Ok(())
-}
-
-fn strength(tokens: &Tokens) -> Strength {
-    if tokens.allow_weak_secret {
-        Strength::WeakAllowed
-    } else {
-        Strength::Required
-    }
 }
 
 fn inspect(arguments: &InspectToken) -> Result<()> {
@@ -122,9 +114,8 @@ fn read(argument: Option<&str>) -> Result<String> {
 /// The keys of the server, none of which is made here.
 fn verifier(arguments: &InspectToken) -> Result<Verifier> {
     let (tokens, data_dir) = (&arguments.tokens, &arguments.data_dir);
-    let is_given = !tokens.jwt_secret.is_empty() || !tokens.jwt_secret_file.is_empty();
     let has_own = !tokens.verifies_only() && Secret::path_in(data_dir).exists();
-    let secrets = if is_given || has_own {
+    let secrets = if tokens.gives_secret() || has_own {
         let (flags, files) = (&tokens.jwt_secret, &tokens.jwt_secret_file);
         Secret::load(flags, files, data_dir, strength(tokens))?
     } else {
@@ -138,12 +129,7 @@ fn verifier(arguments: &InspectToken) -> Result<Verifier> {
             data_dir.display()
         );
     }
-    let expiry = if tokens.allow_tokens_without_exp {
-        Expiry::Optional
-    } else {
-        Expiry::Required
-    };
-    Ok(Verifier::new(secrets, expiry, CLOCK_LEEWAY)
+    Ok(Verifier::new(secrets, expiry(tokens), CLOCK_LEEWAY)
         .with_public_keys(public)
         .with_key_set(set.map(Arc::new)))
 }

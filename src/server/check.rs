@@ -52,8 +52,7 @@ fn token_keys(config: &Serve) -> Result<String, Error> {
         return Ok(format!("{public} public keys{set}; no secret"));
     }
     let own = Secret::path_in(&config.storage.data_dir);
-    let is_given = !tokens.jwt_secret.is_empty() || !tokens.jwt_secret_file.is_empty();
-    if !is_given && !own.exists() {
+    if !tokens.gives_secret() && !own.exists() {
         return Ok(format!(
             "the first start makes a secret in {}",
             own.display()

@@ -9,7 +9,7 @@ use crate::api::{AdminKey, TokenMint, UploadPace, Uploads};
 use crate::auth::{CLOCK_LEEWAY, Expiry, KeySet, PublicKey, Secret, Strength, Verifier};
 use crate::backend::{self, Tolerance};
 use crate::chat;
-use crate::config::{Serve, Switch, TransportName};
+use crate::config::{Serve, Switch, Tokens, TransportName};
 use crate::disposal;
 use crate::engineio::{self, Transports};
 use crate::guard::{self, Limit};
@@ -25,10 +25,10 @@ pub(super) fn secrets(config: &Serve) -> Result<Vec<Secret>, Error> {
     if tokens.verifies_only() && !config.demo {
         return Ok(Vec::new());
     }
-    let strength = if tokens.allow_weak_secret || config.demo {
+    let strength = if config.demo {
         Strength::WeakAllowed
     } else {
-        Strength::Required
+        strength(tokens)
     };
     Ok(Secret::load(
         &tokens.jwt_secret,
@@ -36,6 +36,24 @@ pub(super) fn secrets(config: &Serve) -> Result<Vec<Secret>, Error> {
         &config.storage.data_dir,
         strength,
     )?)
+}
+
+/// Whether these flags take a short secret.
+pub fn strength(tokens: &Tokens) -> Strength {
+    if tokens.allow_weak_secret {
+        Strength::WeakAllowed
+    } else {
+        Strength::Required
+    }
+}
+
+/// Whether these flags take a token without an end.
+pub fn expiry(tokens: &Tokens) -> Expiry {
+    if tokens.allow_tokens_without_exp {
+        Expiry::Optional
+    } else {
+        Expiry::Required
+    }
 }
 
 /// Who signs tokens for the host.
@@ -74,12 +92,7 @@ pub(super) fn verifier(
     key_set: Option<Arc<KeySet>>,
 ) -> Result<Verifier, Error> {
     let tokens = &config.tokens;
-    let expiry = if tokens.allow_tokens_without_exp {
-        Expiry::Optional
-    } else {
-        Expiry::Required
-    };
-    let verifier = Verifier::new(secrets, expiry, CLOCK_LEEWAY)
+    let verifier = Verifier::new(secrets, expiry(tokens), CLOCK_LEEWAY)
         .with_public_keys(PublicKey::load(&tokens.jwt_public_key_file)?)
         .with_key_set(key_set);
     verifier.self_test().map_err(|_| Error::SelfTest)?;

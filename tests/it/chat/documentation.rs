@@ -10,10 +10,8 @@ use serde_json::{Value, json};
 use super::description::{self, resolve};
 use super::media::PNG;
 use super::rest::{Answer, Rest, text};
-use super::server::TestServer;
+use super::server::{KEY, TestServer};
 use super::sockets::Client;
-
-const KEY: &str = "an-admin-key-for-the-tests-alone";
 
 type Routes = BTreeMap<String, BTreeSet<String>>;
 
