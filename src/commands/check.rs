@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 use serde_json::json;
 
+use super::output::say;
 use crate::config::Check;
 use crate::server::{self, Finding};
 
@@ -18,12 +19,12 @@ pub fn check(arguments: &Check) -> Result<()> {
     };
     let wrong = findings.iter().filter(|one| one.outcome.is_err()).count();
     if arguments.json {
-        println!("{}", json!({ "ok": wrong == 0, "checks": rows(&findings) }));
+        say!("{}", json!({ "ok": wrong == 0, "checks": rows(&findings) }));
     } else {
         for Finding { subject, outcome } in &findings {
             match outcome {
-                Ok(how) => println!("ok      {subject}: {how}"),
-                Err(why) => println!("WRONG   {subject}: {why}"),
+                Ok(how) => say!("ok      {subject}: {how}"),
+                Err(why) => say!("WRONG   {subject}: {why}"),
             }
         }
     }

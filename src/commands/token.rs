@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 
+use super::output::say;
 use crate::auth::{
     CLOCK_LEEWAY, KeySet, MAX_TOKEN, PublicKey, Secret, Verifier, bearer, mint, peek,
 };
@@ -63,7 +64,7 @@ fn sign(arguments: &Token) -> Result<()> {
         Duration::from_secs(arguments.ttl),
     )
     .context("the token would be longer than 8 KiB; shorten the claims")?;
-    println!("{token}");
+    say!("{token}");
     Ok(())
 }
 
@@ -80,16 +81,16 @@ fn inspect(arguments: &InspectToken) -> Result<()> {
         let report = json!({
             "ok": verdict.is_ok(), "userId": user, "refusal": refusal, "header": header, "claims": claims,
         });
-        println!("{report}");
+        say!("{report}");
     } else {
-        println!("header  {header}");
-        println!("claims  {claims:#}");
+        say!("header  {header}");
+        say!("claims  {claims:#}");
         if let Ok(claims) = &verdict {
             let ends = ends.and_then(|end| i64::try_from(end).ok());
             let ends = ends.map_or("and never ends".to_owned(), |end| {
                 format!("until {}", Timestamp(end.saturating_mul(1000)))
             });
-            println!("valid   for user {}, {ends}", claims.user_id);
+            say!("valid   for user {}, {ends}", claims.user_id);
         }
     }
     match verdict {
