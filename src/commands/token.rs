@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::output::say;
 use crate::auth::{
-    CLOCK_LEEWAY, KeySet, MAX_TOKEN, PublicKey, Secret, Verifier, bearer, mint, peek,
+    AuthError, CLOCK_LEEWAY, KeySet, MAX_TOKEN, PublicKey, Secret, Verifier, bearer, mint, peek,
 };
 use crate::config::{InspectToken, Token, TokenAction};
 use crate::model::Timestamp;
@@ -73,13 +73,15 @@ fn inspect(arguments: &InspectToken) -> Result<()> {
     let given = given.trim();
     let token = bearer(given).unwrap_or(given);
     let (header, claims) = peek(token).context("this is no JSON Web Token")?;
-    let verdict = verifier(arguments)?.verify(token);
+    let verdict = verifier(arguments)?.examine(token);
     let ends = verdict.as_ref().ok().and_then(|claims| claims.expires_at);
     if arguments.json {
         let user = verdict.as_ref().ok().map(|claims| &claims.user_id);
-        let refusal = verdict.as_ref().err().map(ToString::to_string);
+        let cause = verdict.as_ref().err();
+        let refusal = cause.map(|cause| AuthError::from(cause).to_string());
+        let cause = cause.map(ToString::to_string);
         let report = json!({
-            "ok": verdict.is_ok(), "userId": user, "refusal": refusal, "header": header, "claims": claims,
+            "ok": verdict.is_ok(), "userId": user, "refusal": refusal, "cause": cause, "header": header, "claims": claims,
         });
         say!("{report}");
     } else {
@@ -95,7 +97,7 @@ fn inspect(arguments: &InspectToken) -> Result<()> {
     }
     match verdict {
         Ok(_) => Ok(()),
-        Err(refusal) => bail!("a server with these keys refuses it: {refusal}"),
+        Err(cause) => bail!("a server with these keys refuses it: {cause}"),
     }
 }
 
