@@ -21,10 +21,14 @@ pub fn check(arguments: &Check) -> Result<()> {
     if arguments.json {
         say!("{}", json!({ "ok": wrong == 0, "checks": rows(&findings) }));
     } else {
-        for Finding { subject, outcome } in &findings {
-            match outcome {
+        for finding in &findings {
+            let subject = finding.subject;
+            match &finding.outcome {
                 Ok(how) => say!("ok      {subject}: {how}"),
                 Err(why) => say!("WRONG   {subject}: {why}"),
+            }
+            if let Some(warning) = finding.warning {
+                say!("warning {subject}: {warning}");
             }
         }
     }
@@ -40,7 +44,7 @@ fn rows(findings: &[Finding]) -> Vec<serde_json::Value> {
             Ok(how) => (true, how.clone()),
             Err(why) => (false, why.to_string()),
         };
-        json!({ "subject": finding.subject, "ok": is_ok, "text": text })
+        json!({ "subject": finding.subject, "ok": is_ok, "text": text, "warning": finding.warning })
     };
     findings.iter().map(row).collect()
 }

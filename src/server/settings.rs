@@ -19,6 +19,17 @@ use crate::realtime;
 use crate::socketio::{self, Namespace, RecoveryConfig};
 use crate::store;
 
+/// What is said of a key that can be guessed.
+pub(super) const SHORT_ADMIN_KEY: &str =
+    "the admin key has fewer than 16 bytes; take a longer one (openssl rand -hex 32)";
+const EXPOSED_DEMO: &str = "--demo on an address that others reach: its page signs anybody in as any demo user, and their tokens are \
+     printed; keep it on loopback (--host 127.0.0.1)";
+
+/// What is said of a demo that is not for this machine alone.
+pub(super) fn exposed_demo(config: &Serve) -> Option<&'static str> {
+    (config.demo && !config.network.host.is_loopback()).then_some(EXPOSED_DEMO)
+}
+
 pub(super) fn secrets(config: &Serve) -> Result<Vec<Secret>, Error> {
     let tokens = &config.tokens;
     // A host that signs with a key of its own is not to be joined by whoever can read a secret that nobody asked for.
