@@ -10,6 +10,7 @@ use tokio::time;
 use super::event::Event;
 use super::{Error, Service};
 use crate::id::UserId;
+use crate::model::Timestamp;
 
 /// Users who may be expected back at once; past it the next one is offline without grace.
 const MAX_EXPECTED: usize = 100_000;
@@ -138,6 +139,19 @@ impl Presence {
     }
 }
 
+/// A user's presence as it is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PresenceTold {
+    /// Whose.
+    pub user: UserId,
+    /// Whether they are online.
+    pub is_online: bool,
+    /// When they were last seen.
+    pub last_seen: Option<Timestamp>,
+    /// To whom.
+    pub audience: Vec<UserId>,
+}
+
 impl Service {
     /// A socket of the user has connected.
     pub async fn socket_connected(&self, user: &UserId) {
@@ -212,30 +226,41 @@ impl Service {
 
     async fn tell_contacts(&self, user: &UserId) {
         let id = user.clone();
-        let found = self.store.read(move |tables| {
-            let last_seen = tables.user(&id)?.and_then(|user| user.last_seen);
-            let mut contacts = tables.contacts_of(&id)?;
-            for blocked in tables.blocked_by(&id) {
-                let (blocked, _) = blocked?;
-                contacts.retain(|contact| *contact != blocked);
-            }
-            Ok::<_, Error>((contacts, last_seen))
-        });
-        let (contacts, last_seen) = match found.await {
-            Ok(found) => found,
+        let found = self
+            .store
+            .read(move |tables| Ok::<_, Error>(tables.contacts_of(&id)?));
+        let contacts = match found.await {
+            Ok(contacts) => contacts,
             Err(error) => return tracing::warn!(%error, "a change of presence was not told"),
         };
         let audience = self.presence.only_online(contacts);
         if !audience.is_empty() {
             let user = user.clone();
-            let _ = self
-                .events
-                .send(Event::PresenceChanged {
-                    user,
-                    last_seen,
-                    audience,
-                })
-                .await;
+            let event = Event::PresenceChanged { user, audience };
+            let _ = self.events.send(event).await;
         }
+    }
+
+    /// What a change of presence comes to at this moment, and to whom: nothing of it goes to those whom the user has blocked by now.
+    pub async fn presence_told(
+        &self,
+        user: UserId,
+        mut audience: Vec<UserId>,
+    ) -> Result<PresenceTold, Error> {
+        let id = user.clone();
+        let looked_up = self.store.look(move |tables| {
+            let last_seen = tables.user(&id)?.and_then(|user| user.last_seen);
+            let blocked = tables.blocked_by(&id).map(|row| Ok(row?.0));
+            let blocked: HashSet<UserId> = blocked.collect::<Result<_, Error>>()?;
+            audience.retain(|other| !blocked.contains(other));
+            Ok::<_, Error>((audience, last_seen))
+        });
+        let (audience, last_seen) = looked_up.await?;
+        Ok(PresenceTold {
+            is_online: self.presence.is_online(&user),
+            user,
+            last_seen,
+            audience,
+        })
     }
 }
