@@ -59,14 +59,15 @@ impl Refusal {
     /// Whether it would be another with another token: what is 401 over REST.
     fn is_of_the_token(&self) -> bool {
         match self {
-            Self::Missing | Self::Invalid | Self::Expired => true,
+            Self::Missing | Self::Invalid => true,
             Self::User(error) => {
                 matches!(
                     error,
                     chat::Error::CallerUnknown | chat::Error::CallerBanned
                 )
             }
-            Self::Unavailable(_) | Self::RateLimited(_) => false,
+            // Once it was good, and its bearer has to be told to get another.
+            Self::Expired | Self::Unavailable(_) | Self::RateLimited(_) => false,
         }
     }
 
@@ -194,13 +195,13 @@ mod tests {
         for bad in [
             Refusal::Missing,
             Refusal::Invalid,
-            Refusal::Expired,
             Refusal::User(chat::Error::CallerUnknown),
             Refusal::User(chat::Error::CallerBanned),
         ] {
             assert!(bad.is_of_the_token(), "{bad:?}");
         }
         for ours in [
+            Refusal::Expired,
             Refusal::Unavailable(1),
             Refusal::RateLimited(1),
             Refusal::User(chat::Error::StorageFull),

@@ -66,6 +66,13 @@ const GREETING_RATE: Rate = Rate {
     burst: 5,
 };
 
+/// A user who goes costs a write and a word to every contact. Who comes and goes more often than this is given the time to come back,
+/// as somebody who was lost.
+const PARTING_RATE: Rate = Rate {
+    per_minute: 12,
+    burst: 5,
+};
+
 /// Who asks, and on behalf of which socket.
 #[derive(Debug, Clone)]
 pub struct Caller {
@@ -114,6 +121,7 @@ pub struct Service {
     counting: Arc<tokio::sync::Mutex<()>>,
     compacting: Arc<tokio::sync::Mutex<()>>,
     greeting: Arc<Limiter<UserId>>,
+    parting: Arc<Limiter<UserId>>,
     watch: Arc<Watch>,
     options: Options,
 }
@@ -131,6 +139,7 @@ impl Service {
             counting: Arc::default(),
             compacting: Arc::default(),
             greeting: Arc::new(Limiter::new(GREETING_RATE)),
+            parting: Arc::new(Limiter::new(PARTING_RATE)),
             watch: Arc::default(),
             options,
         };

@@ -12,6 +12,8 @@ use super::{Error, Service};
 use crate::id::UserId;
 use crate::model::Timestamp;
 
+/// What somebody who comes and goes all the time is given to come back, where the operator gives no longer one.
+const RESTLESS_GRACE: Duration = Duration::from_secs(5);
 /// Users who may be expected back at once; past it the next one is offline without grace.
 const MAX_EXPECTED: usize = 100_000;
 
@@ -167,9 +169,12 @@ impl Service {
         if grace.is_zero() {
             return self.socket_disconnected(user).await;
         }
-        if self.presence.leave_others(user) {
-            return;
+        if !self.presence.leave_others(user) {
+            self.expect_back(user, grace).await;
         }
+    }
+
+    async fn expect_back(&self, user: &UserId, grace: Duration) {
         // This is when they were last seen, whenever it will be told.
         self.touch(user).await;
         if !self.presence.lose(user, grace) {
@@ -190,8 +195,15 @@ impl Service {
         }
     }
 
-    /// A socket of the user is gone. The user is offline when it was the last.
+    /// A socket of the user is gone. The user is offline when it was the last, unless they come and go all the time.
     pub async fn socket_disconnected(&self, user: &UserId) {
+        if self.presence.leave_others(user) {
+            return;
+        }
+        if self.parting.take(user, Instant::now()).is_err() {
+            let grace = self.options.offline_grace.max(RESTLESS_GRACE);
+            return self.expect_back(user, grace).await;
+        }
         if self.presence.leave(user) {
             self.touch(user).await;
             self.tell_contacts(user).await;

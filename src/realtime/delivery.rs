@@ -166,7 +166,7 @@ impl Delivery {
     /// Whoever has at least one socket that took the message has been handed it.
     fn message(&self, details: &MessageDetails, participants: &[UserId], by: &Caller) {
         let message = &details.message;
-        tracing::info!(chat = %message.chat, user = %by.user, id = %message.id, "message sent");
+        tracing::debug!(chat = %message.chat, user = %by.user, id = %message.id, "message sent");
         let Some(event) = self.encode("newMessage", &view::message(details)) else {
             return;
         };

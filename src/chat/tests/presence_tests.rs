@@ -209,3 +209,23 @@ async fn who_is_blocked_by_the_time_it_is_told_does_not_hear_of_it() {
     let told = chat.presence_told(seller, everybody.clone()).await.unwrap();
     assert_eq!(told.audience, everybody);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_and_goes_all_the_time_is_told_of_only_now_and_then() {
+    let (mut fixture, giving_up) = watched().await;
+    let seller = id("seller");
+    let mut changes = 0;
+    for _ in 0..100 {
+        fixture.chat.socket_disconnected(&seller).await;
+        fixture.chat.socket_connected(&seller).await;
+        while told(&mut fixture).is_some() {
+            changes += 1;
+        }
+    }
+    // A burst of partings, and each return from one.
+    assert_eq!(changes, 10);
+    fixture.chat.socket_disconnected(&seller).await;
+    assert_eq!(told(&mut fixture), None);
+    assert!(!hears(&mut fixture).await, "who stays away is told of");
+    giving_up.abort();
+}
