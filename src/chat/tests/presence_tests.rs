@@ -172,9 +172,13 @@ async fn what_a_block_hides_leaves_in_the_order_of_commits() {
         blocked.and(again).unwrap();
         lifted.unwrap();
         let heard = said(&mut fixture);
-        let pair = |is_blocked| match is_blocked {
-            true => [Said::Blocked(true), Said::Hidden],
-            false => [Said::Blocked(false), Said::Shown],
+        let pair = |is_blocked: bool| {
+            let shown = if is_blocked {
+                Said::Hidden
+            } else {
+                Said::Shown
+            };
+            [Said::Blocked(is_blocked), shown]
         };
         let expected: Vec<Said> = [true, false, true].into_iter().flat_map(pair).collect();
         assert_eq!(heard, expected, "round {round}");
