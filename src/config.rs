@@ -680,8 +680,8 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_knows_every_limit_of_the_protocol_and_its_default() {
-        let readme = include_str!("../README.md");
+    fn the_documentation_knows_every_limit_of_the_protocol_and_its_default() {
+        let documented = include_str!("../docs/flags.md");
         for flag in Cli::command().get_arguments() {
             if flag.get_help_heading() != Some("Protocol") || flag.get_id() == "transports" {
                 continue;
@@ -689,7 +689,7 @@ mod tests {
             let name = flag.get_long().unwrap_or_default();
             let default = flag.get_default_values()[0].to_string_lossy();
             let row = format!("| `--{name}` | {default} | ");
-            assert!(readme.contains(&row), "the README has no {row}");
+            assert!(documented.contains(&row), "docs/flags.md has no {row}");
         }
     }
 
