@@ -2,12 +2,11 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use jivchat::commands;
 use jivchat::config::{Cli, Command};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     let outcome = match cli.command {
         None => commands::serve(&cli.serve),
         Some(Command::Serve(serve)) => commands::serve(&serve),
@@ -22,7 +21,7 @@ fn main() -> ExitCode {
         Some(Command::Export(export)) => commands::export(&export),
         Some(Command::Import(import)) => commands::import(&import),
         Some(Command::Completions(completions)) => commands::completions(&completions),
-        Some(Command::Man) => commands::man(),
+        Some(Command::Man(man)) => commands::man(&man),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::{Error, bind, settings};
+use super::{Error, bind, settings, tls};
 use crate::auth::{PublicKey, Secret};
 use crate::config::Serve;
 use crate::journal::{LockError, lock_read_only};
@@ -26,6 +26,7 @@ pub fn check(config: &Serve) -> Vec<Finding> {
     let finding = |subject, outcome| Finding { subject, outcome };
     vec![
         finding("address", address(config)),
+        finding("certificate", certificate(config)),
         finding("token keys", token_keys(config)),
         finding("admin key", admin_key(config)),
         finding("data directory", data_dir(&config.storage.data_dir)),
@@ -41,6 +42,13 @@ fn address(config: &Serve) -> Result<String, Error> {
             address: asked,
             source,
         })
+}
+
+fn certificate(config: &Serve) -> Result<String, Error> {
+    Ok(match config.tls.files() {
+        Some((certificate, key)) => tls::inspect(certificate, key)?,
+        None => "none, so http is spoken".to_owned(),
+    })
 }
 
 fn token_keys(config: &Serve) -> Result<String, Error> {
