@@ -148,7 +148,7 @@ fn listen_remedy(error: &io::Error) -> &'static str {
             "this machine has no such address: choose another with --host"
         }
         io::ErrorKind::PermissionDenied => {
-            "ports under 1024 are privileged: choose another with --port"
+            "ports under 1024 are privileged: choose another with --port, or grant them (AmbientCapabilities=CAP_NET_BIND_SERVICE)"
         }
         _ => "is another server running there? Choose another with --port",
     }
@@ -173,10 +173,11 @@ impl Server {
         let network = &config.network;
         // What is cheap and can fail comes first: opening the store may mean rebuilding its index.
         let asked = SocketAddr::new(network.host, network.port);
-        let socket = bind(asked).map_err(|source| Error::Listen {
+        let refused = |source| Error::Listen {
             address: asked,
             source,
-        })?;
+        };
+        let socket = bind(asked).map_err(refused)?;
         let certificates = settings::certificates(config)?;
         let admin_key = settings::admin_key(config)?;
         make_data_dir(&config.storage.data_dir)?;
@@ -244,10 +245,7 @@ impl Server {
             upload_pace: settings::upload_pace(config),
             guard,
         };
-        let (listener, address) = listen(socket).map_err(|source| Error::Listen {
-            address: asked,
-            source,
-        })?;
+        let (listener, address) = listen(socket).map_err(refused)?;
         let dispatch = Dispatch {
             api,
             connections,
@@ -268,10 +266,7 @@ impl Server {
             address,
             dispatch: Arc::new(dispatch),
             background,
-            reload: Reload {
-                keys: key_set,
-                certificates,
-            },
+            reload: Reload::new(key_set, certificates),
             grace: Duration::from_secs(network.shutdown_grace),
             _media_owner: owner,
         })

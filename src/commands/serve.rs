@@ -45,12 +45,12 @@ async fn run(config: &Serve) -> Result<()> {
         // Nothing has been acknowledged yet, and an index that is half built is built anew.
         () = stop.as_mut() => return Ok(()),
     };
-    let hung_up = hung_up(server.reload(), hang_up);
+    let closed = terminal_closed(server.reload(), hang_up);
     banner::print(&server);
     let stopped = async {
         tokio::select! {
             () = stop => {}
-            () = hung_up => tracing::info!(signal = "SIGHUP", "told to stop"),
+            () = closed => tracing::info!(signal = "SIGHUP", "told to stop"),
         }
     };
     Ok(server.run(stopped).await?)
@@ -58,7 +58,7 @@ async fn run(config: &Serve) -> Result<()> {
 
 /// Reads the files again at each SIGHUP. Without any the signal may still be a terminal's that was closed: resolves then, and would
 /// otherwise not keep anybody from sending it to every server alike.
-async fn hung_up(reload: Reload, mut told: Signal) {
+async fn terminal_closed(reload: Reload, mut told: Signal) {
     while told.recv().await.is_some() {
         if !reload.is_empty() {
             let reload = reload.clone();
@@ -71,7 +71,7 @@ async fn hung_up(reload: Reload, mut told: Signal) {
         }
     }
     // The signals of this process have ended, which they do with it.
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 fn start_log(log: &Log) -> Result<()> {

@@ -54,7 +54,7 @@ mod tests {
         let open = value_parser!(u32).range(1..).into();
         assert_eq!(of(open), told("at least 1"));
         assert_eq!(of(value_parser!(String)), None);
-        assert_eq!(of(value_parser!(std::net::IpAddr)), None);
+        assert_eq!(of(value_parser!(std::net::IpAddr).into()), None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The chat over Socket.IO: connecting is authenticating, one `match` maps events to rules, and one task delivers what happened.
 
+mod answers;
 mod delivery;
 mod events;
 mod rooms;
@@ -15,6 +16,7 @@ use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::time::Instant;
 
+use self::answers::Answers;
 pub use self::delivery::Delivery;
 use self::typing::{Typing, Typists};
 use crate::access::{Access, Identity, Refusal};
@@ -48,6 +50,7 @@ pub struct Connected {
     address: Option<IpAddr>,
     name: String,
     typing: Typing,
+    answers: Answers,
 }
 
 #[derive(Deserialize)]
@@ -140,6 +143,7 @@ impl Handler for Realtime {
             address: address(socket.handshake()),
             name,
             typing: Typing::new(&self.typists),
+            answers: Answers::default(),
         })
     }
 
@@ -166,6 +170,10 @@ impl Handler for Realtime {
     }
 
     async fn on_event(&self, socket: &Socket, state: &Connected, event: Event) {
+        if event.name() == "sendMessage" {
+            let figures = Arc::clone(&self.figures);
+            return events::send(&self.chat, &self.guard, figures, socket, state, event).await;
+        }
         let handled = events::handle(&self.chat, &self.guard, socket, state, &event).await;
         if let Err(error) = handled {
             events::refuse(socket, &event, &error);

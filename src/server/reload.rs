@@ -8,11 +8,15 @@ use crate::auth::KeySet;
 /// The files that this server reads again.
 #[derive(Debug, Clone)]
 pub struct Reload {
-    pub(super) keys: Option<Arc<KeySet>>,
-    pub(super) certificates: Option<Arc<Certificates>>,
+    keys: Option<Arc<KeySet>>,
+    certificates: Option<Arc<Certificates>>,
 }
 
 impl Reload {
+    pub(super) fn new(keys: Option<Arc<KeySet>>, certificates: Option<Arc<Certificates>>) -> Self {
+        Self { keys, certificates }
+    }
+
     /// Whether there is no such file.
     pub fn is_empty(&self) -> bool {
         self.keys.is_none() && self.certificates.is_none()

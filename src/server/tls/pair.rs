@@ -15,7 +15,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, InconsistentKeys, RootCertStore, ServerConfig};
 
 /// Past the last day that a certificate can name, the end of the year 9999.
-const NEVER: UnixTime = UnixTime::since_unix_epoch(Duration::from_secs(253_402_300_800));
+const NEVER: UnixTime = UnixTime::since_unix_epoch(Duration::from_hours(70_389_528));
 
 /// What TLS is spoken with.
 #[derive(Debug)]

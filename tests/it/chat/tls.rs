@@ -23,7 +23,7 @@ use super::server::{TestServer, token};
 use super::within;
 
 const NAME: &str = "chat.example.com";
-const HEALTH: &str = "GET /health HTTP/1.1\r\nHost: chat.example.com\r\n\r\n";
+const HEALTH: &str = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 /// The two files of a server and, of each certificate that was written into them, what clients trust.
 struct Files(TempDir);
