@@ -120,10 +120,14 @@ impl Access {
             .map(str::trim)
             .filter(|token| !token.is_empty())
             .ok_or(Refusal::Missing)?;
-        let claims = self.verifier.verify(token).map_err(|error| match error {
-            AuthError::Missing => Refusal::Missing,
-            AuthError::Invalid => Refusal::Invalid,
-            AuthError::Expired => Refusal::Expired,
+        let claims = self.verifier.examine(token).map_err(|cause| {
+            // For the host alone: whoever brought it learns nothing of it.
+            tracing::debug!(%cause, "token refused");
+            match AuthError::from(&cause) {
+                AuthError::Missing => Refusal::Missing,
+                AuthError::Invalid => Refusal::Invalid,
+                AuthError::Expired => Refusal::Expired,
+            }
         })?;
         let told = match &self.backend {
             Some(backend) => {

@@ -29,10 +29,11 @@ pub use self::counts::{ConnectionCounts, Counts};
 use self::dispatch::Dispatch;
 use self::proxy::Proxies;
 pub use self::reload::Reload;
+pub use self::settings::{expiry, strength};
 use self::tasks::Background;
 pub use self::tls::TlsError;
 use crate::access::Access;
-use crate::api::{Api, Connections as Connected, Gauge};
+use crate::api::{AdminKey, Api, Connections as Connected, Gauge};
 use crate::audit::Audit;
 use crate::auth::{KeyError, Secret, SecretError};
 use crate::backend::{Backend, TrustError};
@@ -172,14 +173,10 @@ impl Server {
     pub async fn open(config: &Serve) -> Result<Self, Error> {
         let network = &config.network;
         // What is cheap and can fail comes first: opening the store may mean rebuilding its index.
-        let asked = SocketAddr::new(network.host, network.port);
-        let refused = |source| Error::Listen {
-            address: asked,
-            source,
-        };
-        let socket = bind(asked).map_err(refused)?;
+        let (socket, asked) = claim(network)?;
         let certificates = settings::certificates(config)?;
         let admin_key = settings::admin_key(config)?;
+        warn_of_flags(config, admin_key.as_ref());
         make_data_dir(&config.storage.data_dir)?;
         let secrets = settings::secrets(config)?;
         let signing = secrets.first().cloned();
@@ -245,7 +242,7 @@ impl Server {
             upload_pace: settings::upload_pace(config),
             guard,
         };
-        let (listener, address) = listen(socket).map_err(refused)?;
+        let (listener, address) = listen(socket).map_err(refused(asked))?;
         let dispatch = Dispatch {
             api,
             connections,
@@ -344,6 +341,15 @@ fn connections(network: &Network) -> Connections {
     Connections::new(total, per_address, WRITE_TIMEOUT, proxies)
 }
 
+fn warn_of_flags(config: &Serve, admin_key: Option<&AdminKey>) {
+    if let Some(warning) = settings::exposed_demo(config) {
+        tracing::warn!("{warning}");
+    }
+    if admin_key.is_some_and(AdminKey::is_short) {
+        tracing::warn!("{}", settings::SHORT_ADMIN_KEY);
+    }
+}
+
 /// What was imported is sound, and not all that was to be: people would miss what they said.
 async fn warn_of_half_an_import(store: &Store) -> Result<(), store::Error> {
     let mark = store.read(|tables| tables.mark(exchange::UNFINISHED)).await;
@@ -399,6 +405,15 @@ fn open_audit(config: &Serve) -> Result<Arc<Audit>, Error> {
         source,
     })?;
     Ok(Arc::new(opened))
+}
+
+fn claim(network: &Network) -> Result<(TcpSocket, SocketAddr), Error> {
+    let asked = SocketAddr::new(network.host, network.port);
+    Ok((bind(asked).map_err(refused(asked))?, asked))
+}
+
+fn refused(address: SocketAddr) -> impl Fn(io::Error) -> Error {
+    move |source| Error::Listen { address, source }
 }
 
 /// Takes the address and does not listen yet: whoever connects while the store is opening is refused, not kept waiting.

@@ -1,7 +1,7 @@
 //! Who is online: derived from live sockets, never stored. Only `lastSeen` is.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -14,58 +14,75 @@ use crate::id::UserId;
 /// Users who may be expected back at once; past it the next one is offline without grace.
 const MAX_EXPECTED: usize = 100_000;
 
-/// How many sockets each user has. One that was lost counts until its client has had the time to come back.
+/// Who is connected, and who was just now and is given the time to come back: both are online.
 #[derive(Debug, Default)]
 pub struct Presence {
-    sockets: Mutex<HashMap<UserId, usize>>,
-    /// In the order of their loss, which is that of their end.
-    expected: Mutex<VecDeque<(time::Instant, UserId)>>,
+    state: Mutex<State>,
     wake: Notify,
 }
 
-impl Presence {
-    /// Whether a socket of the user is connected.
-    pub fn is_online(&self, user: &UserId) -> bool {
-        self.sockets
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains_key(user)
-    }
+/// Nobody is in both maps.
+#[derive(Debug, Default)]
+struct State {
+    /// How many sockets each connected user has.
+    sockets: HashMap<UserId, usize>,
+    /// Whose last socket was lost, and when they are given up.
+    expected: HashMap<UserId, time::Instant>,
+    /// Those moments in their order, also of who has come back since.
+    order: VecDeque<(time::Instant, UserId)>,
+}
 
-    /// How many users are online.
-    pub fn count(&self) -> usize {
-        self.sockets
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .len()
-    }
-
-    /// Counts a socket in; `true` for the user's first.
-    fn enter(&self, user: &UserId) -> bool {
-        let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = sockets.entry(user.clone()).or_default();
-        *count += 1;
-        *count == 1
+impl State {
+    fn is_online(&self, user: &UserId) -> bool {
+        self.sockets.contains_key(user) || self.expected.contains_key(user)
     }
 
     /// Counts a socket out; `true` for the user's last.
-    fn leave(&self, user: &UserId) -> bool {
-        let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(count) = sockets.get_mut(user) else {
+    fn leave(&mut self, user: &UserId) -> bool {
+        let Some(count) = self.sockets.get_mut(user) else {
             return false;
         };
         *count -= 1;
         let last = *count == 0;
         if last {
-            sockets.remove(user);
+            self.sockets.remove(user);
         }
         last
+    }
+}
+
+impl Presence {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a socket of the user is connected, or is expected back.
+    pub fn is_online(&self, user: &UserId) -> bool {
+        self.lock().is_online(user)
+    }
+
+    /// How many users are online.
+    pub fn count(&self) -> usize {
+        let state = self.lock();
+        state.sockets.len() + state.expected.len()
+    }
+
+    /// Counts a socket in; `true` when the user was offline before.
+    fn enter(&self, user: &UserId) -> bool {
+        let mut state = self.lock();
+        let count = state.sockets.entry(user.clone()).or_default();
+        *count += 1;
+        *count == 1 && state.expected.remove(user).is_none()
+    }
+
+    /// Counts a socket out that said goodbye; `true` for the user's last.
+    fn leave(&self, user: &UserId) -> bool {
+        self.lock().leave(user)
     }
 
     /// Counts a socket out, unless it is the user's last.
     fn leave_others(&self, user: &UserId) -> bool {
-        let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
-        match sockets.get_mut(user) {
+        match self.lock().sockets.get_mut(user) {
             Some(count) if *count > 1 => {
                 *count -= 1;
                 true
@@ -74,39 +91,48 @@ impl Presence {
         }
     }
 
-    /// Keeps a lost socket counted for `grace`. `false` when too many are kept already.
-    fn expect(&self, user: &UserId, grace: Duration) -> bool {
-        let mut expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(until) = time::Instant::now().checked_add(grace) else {
+    /// Counts a socket out that was lost. The user of the last one is expected back for `grace`; `false` when they are not, because
+    /// too many are already.
+    fn lose(&self, user: &UserId, grace: Duration) -> bool {
+        let mut state = self.lock();
+        if !state.leave(user) {
+            return true;
+        }
+        let until = time::Instant::now().checked_add(grace);
+        let Some(until) = until.filter(|_| state.order.len() < MAX_EXPECTED) else {
             return false;
         };
-        if expected.len() >= MAX_EXPECTED {
-            return false;
-        }
-        expected.push_back((until, user.clone()));
-        drop(expected);
+        state.expected.insert(user.clone(), until);
+        state.order.push_back((until, user.clone()));
+        drop(state);
         self.wake.notify_one();
         true
     }
 
-    /// When the next of those who are expected is given up.
+    /// When somebody may have to be given up next.
     fn next_given_up(&self) -> Option<time::Instant> {
-        let expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
-        expected.front().map(|(until, _)| *until)
+        self.lock().order.front().map(|(until, _)| *until)
     }
 
-    /// Takes the next of those who are expected, if it is time.
+    /// Gives up the next of those who have not come back, if it is time.
     fn give_up(&self) -> Option<UserId> {
-        let mut expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = expected.pop_front_if(|(until, _)| *until <= time::Instant::now())?;
-        Some(due.1)
+        let mut state = self.lock();
+        let now = time::Instant::now();
+        while let Some((until, user)) = state.order.pop_front_if(|(until, _)| *until <= now) {
+            // Who came back and was lost again is given up at a later moment, or was at this one.
+            if state.expected.get(&user) == Some(&until) {
+                state.expected.remove(&user);
+                return Some(user);
+            }
+        }
+        None
     }
 
     fn only_online(&self, users: Vec<UserId>) -> Vec<UserId> {
-        let sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.lock();
         let online: HashSet<UserId> = users
             .into_iter()
-            .filter(|user| sockets.contains_key(user))
+            .filter(|user| state.is_online(user))
             .collect();
         online.into_iter().collect()
     }
@@ -132,8 +158,8 @@ impl Service {
         }
         // This is when they were last seen, whenever it will be told.
         self.touch(user).await;
-        if !self.presence.expect(user, grace) {
-            self.socket_disconnected(user).await;
+        if !self.presence.lose(user, grace) {
+            self.tell_contacts(user).await;
         }
     }
 
@@ -145,9 +171,7 @@ impl Service {
                 Some(until) => time::sleep_until(until).await,
             }
             while let Some(user) = self.presence.give_up() {
-                if self.presence.leave(&user) {
-                    self.tell_contacts(&user).await;
-                }
+                self.tell_contacts(&user).await;
             }
         }
     }

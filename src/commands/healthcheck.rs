@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use super::https;
+use super::output::say;
 use crate::config::Healthcheck;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -36,7 +37,7 @@ pub fn healthcheck(arguments: &Healthcheck) -> Result<()> {
         };
         bail!("{status} {body}{remedy}");
     }
-    println!("{body}");
+    say!("{body}");
     Ok(())
 }
 

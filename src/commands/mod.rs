@@ -10,6 +10,7 @@ mod healthcheck;
 mod https;
 mod import;
 mod manual;
+mod output;
 mod restore;
 mod serve;
 mod stats;

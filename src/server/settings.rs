@@ -12,7 +12,7 @@ use crate::api::{AdminKey, TokenMint, UploadPace, Uploads};
 use crate::auth::{CLOCK_LEEWAY, Expiry, KeySet, PublicKey, Secret, Strength, Verifier};
 use crate::backend::{self, Tolerance};
 use crate::chat;
-use crate::config::{Serve, Switch, TransportName};
+use crate::config::{Serve, Switch, Tokens, TransportName};
 use crate::disposal;
 use crate::engineio::{self, Transports};
 use crate::guard::{self, Limit};
@@ -22,16 +22,27 @@ use crate::realtime;
 use crate::socketio::{self, Namespace, RecoveryConfig};
 use crate::store;
 
+/// What is said of a key that can be guessed.
+pub(super) const SHORT_ADMIN_KEY: &str =
+    "the admin key has fewer than 16 bytes; take a longer one (openssl rand -hex 32)";
+const EXPOSED_DEMO: &str = "--demo on an address that others reach: its page signs anybody in as any demo user, and their tokens are \
+     printed; keep it on loopback (--host 127.0.0.1)";
+
+/// What is said of a demo that is not for this machine alone.
+pub(super) fn exposed_demo(config: &Serve) -> Option<&'static str> {
+    (config.demo && !config.network.host.is_loopback()).then_some(EXPOSED_DEMO)
+}
+
 pub(super) fn secrets(config: &Serve) -> Result<Vec<Secret>, Error> {
     let tokens = &config.tokens;
     // A host that signs with a key of its own is not to be joined by whoever can read a secret that nobody asked for.
     if tokens.verifies_only() && !config.demo {
         return Ok(Vec::new());
     }
-    let strength = if tokens.allow_weak_secret || config.demo {
+    let strength = if config.demo {
         Strength::WeakAllowed
     } else {
-        Strength::Required
+        strength(tokens)
     };
     Ok(Secret::load(
         &tokens.jwt_secret,
@@ -39,6 +50,24 @@ pub(super) fn secrets(config: &Serve) -> Result<Vec<Secret>, Error> {
         &config.storage.data_dir,
         strength,
     )?)
+}
+
+/// Whether these flags take a short secret.
+pub fn strength(tokens: &Tokens) -> Strength {
+    if tokens.allow_weak_secret {
+        Strength::WeakAllowed
+    } else {
+        Strength::Required
+    }
+}
+
+/// Whether these flags take a token without an end.
+pub fn expiry(tokens: &Tokens) -> Expiry {
+    if tokens.allow_tokens_without_exp {
+        Expiry::Optional
+    } else {
+        Expiry::Required
+    }
 }
 
 /// Who signs tokens for the host.
@@ -77,12 +106,7 @@ pub(super) fn verifier(
     key_set: Option<Arc<KeySet>>,
 ) -> Result<Verifier, Error> {
     let tokens = &config.tokens;
-    let expiry = if tokens.allow_tokens_without_exp {
-        Expiry::Optional
-    } else {
-        Expiry::Required
-    };
-    let verifier = Verifier::new(secrets, expiry, CLOCK_LEEWAY)
+    let verifier = Verifier::new(secrets, expiry(tokens), CLOCK_LEEWAY)
         .with_public_keys(PublicKey::load(&tokens.jwt_public_key_file)?)
         .with_key_set(key_set);
     verifier.self_test().map_err(|_| Error::SelfTest)?;

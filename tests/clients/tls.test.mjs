@@ -135,7 +135,9 @@ for (const [kind, { isProxy, isMissing }] of Object.entries(FRONTS)) {
       assert.match(await seen, /my-chats/);
     });
 
-    test('what is for this machine stays there', { skip: !isProxy && 'it is this machine' }, async () => {
+    // To the server itself this machine is this machine.
+    if (!isProxy) return;
+    test('what is for this machine stays there', async () => {
       for (const target of ['/metrics', '/metrics/', '/health', '/api/admin/stats', '//metrics', '/api/chat/../../metrics', '/api/chat/%2e%2e/%2e%2e/metrics']) {
         const { status, body } = await front.request('GET', target);
         assert.ok(body.equals(Buffer.from('the marketplace')) || status >= 400, `${target}: ${status} ${body}`);

@@ -96,14 +96,34 @@ async fn the_last_of_several_devices_decides() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_goodbye_after_a_loss_waits_for_the_grace_of_what_was_lost() {
+async fn each_loss_has_the_whole_grace() {
+    let (mut fixture, giving_up) = watched().await;
+    let seller = id("seller");
+    fixture.chat.socket_lost(&seller).await;
+    pass(GRACE / 2).await;
+    fixture.chat.socket_connected(&seller).await;
+    fixture.chat.socket_lost(&seller).await;
+    // The first loss would be given up now.
+    pass(GRACE.mul_f32(0.9)).await;
+    assert!(fixture.chat.presence().is_online(&seller));
+    assert_eq!(fixture.chat.presence().count(), 2);
+    assert_eq!(told(&mut fixture), None);
+    pass(GRACE.mul_f32(0.2)).await;
+    assert_eq!(told(&mut fixture), Some(false));
+    assert_eq!(fixture.chat.presence().count(), 1);
+    giving_up.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_back_and_says_goodbye_is_offline_at_once() {
     let (mut fixture, giving_up) = watched().await;
     let seller = id("seller");
     // The phone loses its network; its app comes back and is closed.
     fixture.chat.socket_lost(&seller).await;
     fixture.chat.socket_connected(&seller).await;
     fixture.chat.socket_disconnected(&seller).await;
-    assert_eq!(told(&mut fixture), None);
-    assert!(!hears(&mut fixture).await);
+    assert_eq!(told(&mut fixture), Some(false));
+    pass(GRACE * 3).await;
+    assert_eq!(told(&mut fixture), None, "once");
     giving_up.abort();
 }

@@ -53,7 +53,7 @@ fn every_form_of_key_that_authorities_and_tools_write_is_read() {
         let parameters = pem("EC PARAMETERS", &[6, 8, 42, 134, 72, 206, 61, 3, 1, 7]);
         parameters + &pem("EC PRIVATE KEY", key.as_ref())
     };
-    let pkcs1 = {
+    let old_form = {
         let der = rsa.serialized_der();
         // The octet string at the end of PKCS#8, behind its tag and three bytes of its length.
         let inner = der.windows(2).position(|window| window == [0x04, 0x82]);
@@ -64,7 +64,7 @@ fn every_form_of_key_that_authorities_and_tools_write_is_read() {
         ("P-256 in SEC1", &elliptic, sec1),
         ("Ed25519", &edwards, pkcs8(&edwards)),
         ("RSA in PKCS#8", &rsa, pkcs8(&rsa)),
-        ("RSA in PKCS#1", &rsa, pkcs1),
+        ("RSA in PKCS#1", &rsa, old_form),
     ] {
         let (_, loaded) = load(&certificate(key), &text);
         let pair = loaded.unwrap_or_else(|error| panic!("{name}: {error}"));

@@ -6,11 +6,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::media::PNG;
 use super::rest::{Answer, Rest, text};
-use super::server::{SECRET, TestServer, token_with};
+use super::server::{KEY, SECRET, TestServer, token_with};
 use super::sockets::Client;
 use super::within;
-
-const KEY: &str = "an-admin-key-for-the-tests-alone";
 
 fn waits(answer: &Answer) {
     let message = answer.refused(429, "rate_limited");

@@ -19,7 +19,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use super::process::{Process, bare, command};
 use super::rest::Answer;
-use super::server::{TestServer, token};
+use super::server::{KEY, TestServer, token};
 use super::within;
 
 const NAME: &str = "chat.example.com";
@@ -348,9 +348,7 @@ async fn a_pair_is_checked_before_the_start() {
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_reach_a_server_behind_tls() {
     let (files, _) = Files::new();
-    let server = files
-        .serve(&["--admin-key", "an-admin-key-for-the-tests-alone"])
-        .await;
+    let server = files.serve(&["--admin-key", KEY]).await;
     let port = server.address().port().to_string();
     let health = run(&["healthcheck", "--port", &port, "--tls"]).await;
     assert!(health.status.success(), "{health:?}");
@@ -364,7 +362,7 @@ async fn commands_reach_a_server_behind_tls() {
     let directory = tempfile::tempdir().unwrap();
     let backup = async |to: &Path, url: &str, trust: &[&str]| {
         let fixed = ["backup", to.to_str().unwrap(), "--server", url];
-        let key = ["--admin-key", "an-admin-key-for-the-tests-alone"];
+        let key = ["--admin-key", KEY];
         run(&[&fixed[..], &key, trust].concat()).await
     };
     let chain = files.certificate();
