@@ -10,7 +10,10 @@ use tokio::time;
 use super::event::Event;
 use super::{Error, Service};
 use crate::id::UserId;
+use crate::model::Timestamp;
 
+/// What somebody who comes and goes all the time is given to come back, where the operator gives no longer one.
+const RESTLESS_GRACE: Duration = Duration::from_secs(5);
 /// Users who may be expected back at once; past it the next one is offline without grace.
 const MAX_EXPECTED: usize = 100_000;
 
@@ -138,6 +141,19 @@ impl Presence {
     }
 }
 
+/// A user's presence as it is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PresenceTold {
+    /// Whose.
+    pub user: UserId,
+    /// Whether they are online.
+    pub is_online: bool,
+    /// When they were last seen.
+    pub last_seen: Option<Timestamp>,
+    /// To whom.
+    pub audience: Vec<UserId>,
+}
+
 impl Service {
     /// A socket of the user has connected.
     pub async fn socket_connected(&self, user: &UserId) {
@@ -153,9 +169,12 @@ impl Service {
         if grace.is_zero() {
             return self.socket_disconnected(user).await;
         }
-        if self.presence.leave_others(user) {
-            return;
+        if !self.presence.leave_others(user) {
+            self.expect_back(user, grace).await;
         }
+    }
+
+    async fn expect_back(&self, user: &UserId, grace: Duration) {
         // This is when they were last seen, whenever it will be told.
         self.touch(user).await;
         if !self.presence.lose(user, grace) {
@@ -176,8 +195,15 @@ impl Service {
         }
     }
 
-    /// A socket of the user is gone. The user is offline when it was the last.
+    /// A socket of the user is gone. The user is offline when it was the last, unless they come and go all the time.
     pub async fn socket_disconnected(&self, user: &UserId) {
+        if self.presence.leave_others(user) {
+            return;
+        }
+        if self.parting.take(user, Instant::now()).is_err() {
+            let grace = self.options.offline_grace.max(RESTLESS_GRACE);
+            return self.expect_back(user, grace).await;
+        }
         if self.presence.leave(user) {
             self.touch(user).await;
             self.tell_contacts(user).await;
@@ -212,30 +238,41 @@ impl Service {
 
     async fn tell_contacts(&self, user: &UserId) {
         let id = user.clone();
-        let found = self.store.read(move |tables| {
-            let last_seen = tables.user(&id)?.and_then(|user| user.last_seen);
-            let mut contacts = tables.contacts_of(&id)?;
-            for blocked in tables.blocked_by(&id) {
-                let (blocked, _) = blocked?;
-                contacts.retain(|contact| *contact != blocked);
-            }
-            Ok::<_, Error>((contacts, last_seen))
-        });
-        let (contacts, last_seen) = match found.await {
-            Ok(found) => found,
+        let found = self
+            .store
+            .read(move |tables| Ok::<_, Error>(tables.contacts_of(&id)?));
+        let contacts = match found.await {
+            Ok(contacts) => contacts,
             Err(error) => return tracing::warn!(%error, "a change of presence was not told"),
         };
         let audience = self.presence.only_online(contacts);
         if !audience.is_empty() {
             let user = user.clone();
-            let _ = self
-                .events
-                .send(Event::PresenceChanged {
-                    user,
-                    last_seen,
-                    audience,
-                })
-                .await;
+            let event = Event::PresenceChanged { user, audience };
+            let _ = self.events.send(event).await;
         }
+    }
+
+    /// What a change of presence comes to at this moment, and to whom: nothing of it goes to those whom the user has blocked by now.
+    pub async fn presence_told(
+        &self,
+        user: UserId,
+        mut audience: Vec<UserId>,
+    ) -> Result<PresenceTold, Error> {
+        let id = user.clone();
+        let looked_up = self.store.look(move |tables| {
+            let last_seen = tables.user(&id)?.and_then(|user| user.last_seen);
+            let blocked = tables.blocked_by(&id).map(|row| Ok(row?.0));
+            let blocked: HashSet<UserId> = blocked.collect::<Result<_, Error>>()?;
+            audience.retain(|other| !blocked.contains(other));
+            Ok::<_, Error>((audience, last_seen))
+        });
+        let (audience, last_seen) = looked_up.await?;
+        Ok(PresenceTold {
+            is_online: self.presence.is_online(&user),
+            user,
+            last_seen,
+            audience,
+        })
     }
 }

@@ -146,21 +146,12 @@ pub(super) fn hsts(config: &Serve) -> Option<HeaderValue> {
 }
 
 pub(super) fn rules(config: &Serve) -> chat::Options {
-    let rules = &config.rules;
-    let per_minute = if rules.no_rate_limit {
-        0
-    } else {
-        rules.message_rate
-    };
     chat::Options {
         require_known_users: config.tokens.require_known_users,
-        mark_read_on_fetch: rules.mark_read_on_fetch,
+        mark_read_on_fetch: config.rules.mark_read_on_fetch,
         media_quota: config.storage.media_quota,
-        message_rate: Rate {
-            per_minute,
-            burst: rules.message_burst,
-        },
-        offline_grace: Duration::from_secs(rules.offline_grace),
+        blocked_users: config.abuse.max_blocked_users,
+        offline_grace: Duration::from_secs(config.rules.offline_grace),
     }
 }
 
@@ -175,7 +166,8 @@ pub(super) fn guard(config: &Serve) -> guard::Settings {
         per_address,
     };
     guard::Settings {
-        messages: limit(0, abuse.message_rate_per_address),
+        messages: limit(config.rules.message_rate, abuse.message_rate_per_address),
+        message_burst: config.rules.message_burst,
         typing: limit(abuse.typing_rate, abuse.typing_rate_per_address),
         chats: limit(abuse.chat_rate, abuse.chat_rate_per_address),
         blocks: limit(abuse.block_rate, abuse.block_rate_per_address),
@@ -198,7 +190,6 @@ pub(super) fn bounds(config: &Serve) -> chat::Bounds {
         chats_per_hour: limit(abuse.chats_per_hour),
         chats_per_hour_established: limit(abuse.chats_per_hour_established),
         duplicate_chats: limit(abuse.duplicate_chats),
-        blocked_users: abuse.max_blocked_users,
     }
 }
 

@@ -41,10 +41,10 @@ impl Api {
         let limit = limit(request)?;
         let subject = wanted.map_or("all", ReportStatus::as_str);
         self.record(admin, "reports.listed", subject).await?;
-        let (reports, has_more) = self.chat.reports(wanted, after, limit).await?;
-        let next = reports.last().filter(|_| has_more).map(|report| report.id);
-        let rows: Vec<_> = reports.iter().map(view::report).collect();
-        let data = json!({ "reports": rows, "pagination": { "hasMore": has_more, "next": next } });
+        let found = self.chat.reports(wanted, after, limit).await?;
+        let rows: Vec<_> = found.rows.iter().map(view::report).collect();
+        let pagination = json!({ "hasMore": found.next.is_some(), "next": found.next });
+        let data = json!({ "reports": rows, "pagination": pagination });
         succeeded(StatusCode::OK, "Reports retrieved successfully", data)
     }
 

@@ -172,5 +172,6 @@ function duration(seconds) {
   const parts = [[86_400, 'd'], [3600, 'h'], [60, 'min'], [1, 's']];
   const first = parts.findIndex(([size]) => seconds >= size);
   if (first < 0) return '0\u00a0s';
-  return parts.slice(first, first + 2).map(([size, unit], index) => `${Math.floor((index === 0 ? seconds : seconds % parts[first][0]) / size)}\u00a0${unit}`).join(' ');
+  const counts = parts.slice(first, first + 2).map(([size, unit], index) => [Math.floor((index === 0 ? seconds : seconds % parts[first][0]) / size), unit]);
+  return counts.filter(([count]) => count > 0).map(([count, unit]) => `${count}\u00a0${unit}`).join(' ');
 }
