@@ -7,6 +7,8 @@ mod dispatch;
 mod exposition;
 mod malformed;
 mod proxy;
+mod pulse;
+mod request_id;
 mod settings;
 mod tasks;
 
@@ -14,7 +16,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use hyper::StatusCode;
 use hyper::server::conn::http1;
@@ -30,6 +32,7 @@ pub use self::counts::{ConnectionCounts, Counts};
 use self::dispatch::{Dispatch, MAX_HEADER_BYTES};
 use self::malformed::{Turn, Wire};
 use self::proxy::Proxies;
+pub use self::pulse::Pulse;
 use self::tasks::Background;
 use crate::access::Access;
 use crate::api::{Api, Connections as Connected, Gauge};
@@ -186,6 +189,7 @@ impl Server {
         let key_set = settings::key_set(config)?;
         let verifier = settings::verifier(config, secrets, key_set.clone())?;
         let (store, writer) = open_store(config).await?;
+        store.warn_of_slow_commits(settings::slow(config));
         let guard = Arc::new(Guard::new(settings::guard(config)));
         let (chat, events) = Service::new(store.clone(), settings::rules(config));
         let chat = chat.watched_by(Arc::clone(&guard), settings::bounds(config));
@@ -217,6 +221,7 @@ impl Server {
             Arc::clone(&access),
             Arc::clone(&guard),
             Arc::clone(&figures),
+            settings::slow(config),
         );
         let sockets = SocketIo::new(
             settings::socketio_config(config),
@@ -259,6 +264,12 @@ impl Server {
             stopping: CancellationToken::new(),
             killed: CancellationToken::new(),
             started: Instant::now(),
+            started_at: SystemTime::now(),
+            slow: settings::slow(config),
+            directories: [
+                ("data", config.storage.data_dir.clone()),
+                ("media", settings::media_dir(config)),
+            ],
         };
         Ok(Self {
             listener,
@@ -289,6 +300,11 @@ impl Server {
             let dispatch = dispatch.upgrade()?;
             Some(Counts::read(&dispatch.connections, &dispatch.engine))
         }
+    }
+
+    /// For whoever has to know whether it works.
+    pub fn pulse(&self) -> Pulse {
+        Pulse::of(&self.dispatch)
     }
 
     /// The demo, if it was asked for.

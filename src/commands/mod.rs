@@ -12,6 +12,7 @@ mod manual;
 mod restore;
 mod serve;
 mod stats;
+mod supervisor;
 mod token;
 mod verify;
 

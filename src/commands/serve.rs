@@ -7,6 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use super::banner;
+use super::supervisor::Supervisor;
 use crate::auth::KeySet;
 use crate::config::{Log, LogFormat, Serve};
 use crate::server::Server;
@@ -32,16 +33,20 @@ async fn run(config: &Serve) -> Result<()> {
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
     );
+    let supervisor = Arc::new(Supervisor::from_environment());
+    let told = Arc::clone(&supervisor);
     let stop = async move {
         let name = tokio::select! {
             _ = terminate.recv() => "SIGTERM",
             _ = interrupt.recv() => "SIGINT",
         };
         tracing::info!(signal = name, "told to stop");
+        told.tell("STOPPING=1\nSTATUS=Stopping");
     };
     let mut stop = std::pin::pin!(stop);
     let server = tokio::select! {
         server = Server::open(config) => server?,
+        () = supervisor.ask_for_time() => return Ok(()),
         // Nothing has been acknowledged yet, and an index that is half built is built anew.
         () = stop.as_mut() => return Ok(()),
     };
@@ -50,7 +55,16 @@ async fn run(config: &Serve) -> Result<()> {
         tokio::spawn(read_keys_when_told(keys, signal(SignalKind::hangup())?));
     }
     banner::print(&server);
-    Ok(server.run(stop).await?)
+    supervisor.tell(&format!(
+        "READY=1\nSTATUS=Listening on {}",
+        server.address()
+    ));
+    let pulse = server.pulse();
+    let clients = || format!("{} clients", pulse.clients());
+    tokio::select! {
+        outcome = server.run(stop) => Ok(outcome?),
+        () = supervisor.show_life(async || pulse.beats().await, clients) => Ok(()),
+    }
 }
 
 async fn read_keys_when_told(keys: Arc<KeySet>, mut told: Signal) {
@@ -69,7 +83,12 @@ fn start_log(log: &Log) -> Result<()> {
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
     match log.log_format {
-        LogFormat::Json => lines.json().flatten_event(true).init(),
+        // The one span there is says of which request a line speaks.
+        LogFormat::Json => lines
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .init(),
         LogFormat::Pretty => {
             let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
             lines.with_ansi(is_terminal).with_target(false).init();

@@ -230,7 +230,7 @@ fn acknowledge(socket: &Socket, event: &Event, ack: &Ack<'_>) {
 pub(super) fn refuse(socket: &Socket, event: &Event, error: &Error) {
     let message = error.to_string();
     let (message, code) = (message.as_str(), error.code());
-    tracing::debug!(event = event.name(), code, "event refused");
+    tracing::debug!(event = event.name(), socket = %socket.id(), code, "event refused");
     let named = event
         .first::<Named>()
         .ok()

@@ -22,7 +22,7 @@ use crate::auth::bearer;
 use crate::chat::{Caller, Service};
 use crate::guard::Guard;
 use crate::id::{ChatId, UserId};
-use crate::metrics::{Edge, Figures};
+use crate::metrics::{Edge, Figures, SlowThreshold};
 use crate::socketio::{
     CloseReason, ConnectError, DisconnectReason, Event, Handler, Handshake, Socket,
 };
@@ -37,6 +37,7 @@ pub struct Realtime {
     access: Arc<Access>,
     guard: Arc<Guard>,
     figures: Arc<Figures>,
+    slow: SlowThreshold,
     typists: Arc<Typists>,
 }
 
@@ -70,18 +71,21 @@ struct Sender {
 }
 
 impl Realtime {
-    /// Events go to `chat`; `access` decides who connects, `guard` how often they may ask, and `figures` counts refusals.
+    /// Events go to `chat`; `access` decides who connects, `guard` how often they may ask, and `figures` counts refusals. What is
+    /// `slow` is told in the log.
     pub fn new(
         chat: Service,
         access: Arc<Access>,
         guard: Arc<Guard>,
         figures: Arc<Figures>,
+        slow: SlowThreshold,
     ) -> Self {
         Self {
             chat,
             access,
             guard,
             figures,
+            slow,
             typists: Arc::default(),
         }
     }
@@ -100,7 +104,12 @@ impl Realtime {
             Some(token) => Some(bearer(token).unwrap_or(token)),
             None => header.and_then(bearer),
         };
+        let began = Instant::now();
         let identified = self.access.identify(token, address(handshake)).await;
+        let took = began.elapsed();
+        if self.slow.is_exceeded(took) {
+            tracing::warn!(?took, "slow to tell who connects");
+        }
         identified.map_err(|refusal| {
             tracing::info!(code = refusal.code(), "socket refused");
             self.figures.refused(Edge::Connect, refusal.code());
@@ -166,7 +175,13 @@ impl Handler for Realtime {
     }
 
     async fn on_event(&self, socket: &Socket, state: &Connected, event: Event) {
+        let began = Instant::now();
         let handled = events::handle(&self.chat, &self.guard, socket, state, &event).await;
+        let took = began.elapsed();
+        if self.slow.is_exceeded(took) {
+            let user = &state.caller.user;
+            tracing::warn!(event = event.name(), socket = %socket.id(), user = %user, ?took, "slow event");
+        }
         if let Err(error) = handled {
             events::refuse(socket, &event, &error);
             self.figures.refused(Edge::Socket, error.code());

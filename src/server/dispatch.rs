@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
@@ -16,17 +16,19 @@ use hyper::header::{
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::connections::Connections;
 use super::counts::Counts;
 use super::exposition::{self, Exposition};
 use super::malformed;
 use super::proxy::Proxies;
-use crate::api::{self, Api, Body, Failure};
+use super::request_id::{REQUEST_ID, request_id};
+use crate::api::{self, Api, Body, Failure, Waited};
 use crate::chat::Service;
 use crate::cors::Cors;
 use crate::engineio::Engine;
-use crate::metrics::Process;
+use crate::metrics::{Process, SlowThreshold, Volume};
 use crate::realtime::Realtime;
 use crate::socketio::SocketIo;
 use crate::view;
@@ -46,8 +48,6 @@ const FORWARDING: [HeaderName; 4] = [
     HeaderName::from_static("x-real-ip"),
 ];
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
 /// Everything a request can need.
 #[derive(Debug)]
 pub(super) struct Dispatch {
@@ -63,13 +63,31 @@ pub(super) struct Dispatch {
     /// The time to finish is over.
     pub(super) killed: CancellationToken,
     pub(super) started: Instant,
+    pub(super) started_at: SystemTime,
+    /// From when on a request counts as slow.
+    pub(super) slow: SlowThreshold,
+    /// Whose free space is told, by what is kept in it.
+    pub(super) directories: [(&'static str, PathBuf); 2],
 }
 
 impl Dispatch {
     /// Answers one request; never fails, and a panic in a handler is an answer too.
     pub(super) async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
+        let id = request_id(request.headers());
+        // Of the highest level, so that it names the request in whatever lines are wanted.
+        let span = tracing::error_span!("request", id = id.to_str().unwrap_or_default());
+        let mut response = self.answer(request).instrument(span).await;
+        response.headers_mut().insert(REQUEST_ID, id);
+        response
+    }
+
+    async fn answer(&self, mut request: Request<Incoming>) -> Response<Body> {
         let (method, path) = (request.method().clone(), loggable(request.uri().path()));
         let began = Instant::now();
+        let waited = Waited::default();
+        request.extensions_mut().insert(waited.clone());
+        // A poll waits for the next event, and an upgraded one for nothing.
+        let is_socket = self.engine.matches(request.uri().path());
         let cors = self.cors.headers(request.headers());
         let answer = AssertUnwindSafe(self.route(request)).catch_unwind().await;
         let mut response = answer.unwrap_or_else(|_| api::failed(&Failure::internal()));
@@ -77,15 +95,17 @@ impl Dispatch {
         for (name, value) in &cors {
             headers.append(name, value.clone());
         }
-        let id = request_id();
-        if let Ok(value) = HeaderValue::from_str(&id) {
-            headers.insert(REQUEST_ID, value);
-        }
         headers
             .entry(X_CONTENT_TYPE_OPTIONS)
             .or_insert(HeaderValue::from_static("nosniff"));
         let status = response.status().as_u16();
-        tracing::debug!(%method, ?path, status, request = id, took = ?began.elapsed(), "request");
+        let took = began.elapsed();
+        // The time of a client that is slow to send is not ours.
+        if !is_socket && self.slow.is_exceeded(took.saturating_sub(waited.time())) {
+            tracing::warn!(%method, ?path, status, ?took, waited = ?waited.time(), "slow request");
+        } else {
+            tracing::debug!(%method, ?path, status, ?took, "request");
+        }
         response
     }
 
@@ -116,6 +136,7 @@ impl Dispatch {
             return match *request.method() {
                 Method::GET | Method::HEAD => self
                     .metrics(&request)
+                    .await
                     .unwrap_or_else(|refused| api::failed(&refused)),
                 _ => api::failed(&Failure::method_not_allowed("GET, HEAD")),
             };
@@ -152,16 +173,23 @@ impl Dispatch {
     }
 
     /// For whoever is on this machine or has the admin key.
-    fn metrics(&self, request: &Request<Incoming>) -> Result<Response<Body>, Failure> {
+    async fn metrics(&self, request: &Request<Incoming>) -> Result<Response<Body>, Failure> {
         if !is_local(request) {
             self.api.check_admin(request)?;
         }
+        let directories = self.directories.clone();
+        let volumes = move || directories.map(|(holds, path)| (holds, Volume::of(&path)));
         let exposition = Exposition {
+            footprint: self.chat.footprint().await.ok(),
+            volumes: tokio::task::spawn_blocking(volumes)
+                .await
+                .unwrap_or_default(),
             counts: Counts::read(&self.connections, &self.engine),
             load: self.chat.load(),
             totals: self.api.figures.totals(),
             process: Process::read(),
-            uptime: self.started.elapsed(),
+            // Told the same each time, else every scrape looks like a restart.
+            started: self.started_at,
         };
         let text = exposition.text().map_err(|_| Failure::internal())?;
         let mut response = Response::new(api::full(text));
@@ -226,12 +254,4 @@ fn closing(mut response: Response<Body>) -> Response<Body> {
         .headers_mut()
         .insert(CONNECTION, HeaderValue::from_static("close"));
     response
-}
-
-/// Unique in this process, and unlikely to repeat in the next.
-pub(super) fn request_id() -> String {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    static START: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
-    let start = START.get_or_init(|| getrandom::u32().unwrap_or_default());
-    format!("{start:08x}-{:x}", NEXT.fetch_add(1, Ordering::Relaxed))
 }

@@ -15,6 +15,7 @@ use crate::engineio::{self, Transports};
 use crate::guard::{self, Limit};
 use crate::limits::Rate;
 use crate::media;
+use crate::metrics::SlowThreshold;
 use crate::realtime;
 use crate::socketio::{self, Namespace, RecoveryConfig};
 use crate::store;
@@ -36,6 +37,11 @@ pub(super) fn secrets(config: &Serve) -> Result<Vec<Secret>, Error> {
         &config.storage.data_dir,
         strength,
     )?)
+}
+
+/// What is told in the log to have taken long.
+pub(super) fn slow(config: &Serve) -> SlowThreshold {
+    SlowThreshold::from_millis(config.log.slow_operation)
 }
 
 /// Who signs tokens for the host.

@@ -287,7 +287,18 @@ impl Writer {
         }
         let began = Instant::now();
         let position = self.append(&group.commits)?;
-        self.shared.commits.observe(began.elapsed());
+        let took = began.elapsed();
+        self.shared.commits.observe(took);
+        let slow = self.shared.slow.get().copied().unwrap_or_default();
+        if slow.is_exceeded(took) {
+            let (changes, bytes) = (group.commits.len(), group.bytes);
+            tracing::warn!(
+                ?took,
+                changes,
+                bytes,
+                "slow commit: the disk was slow to write or to sync"
+            );
+        }
         let changes = std::mem::take(&mut group.changes);
         let waiting = self.shared.live.commit(changes, (last.number, position));
         if let Err(error) = self.applier.see(waiting) {
