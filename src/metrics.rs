@@ -10,7 +10,7 @@ mod volume;
 pub use self::figures::{Figures, Latency, Snapshot, TopChat, Totals};
 pub use self::histogram::{Durations, Histogram};
 pub use self::process::Process;
-pub use self::slow::SlowThreshold;
+pub use self::slow::{SlowThreshold, millis};
 pub use self::volume::Volume;
 
 /// Where somebody was told no.

@@ -50,7 +50,7 @@ use crate::guard::Guard;
 use crate::media::{Media, Owner, OwnerError};
 use crate::metrics::Figures;
 use crate::realtime::{Delivery, Realtime};
-use crate::socketio::{Io, SocketIo};
+use crate::socketio::{Io, Namespace, SocketIo};
 use crate::store::{self, Store, WriterThread};
 use crate::web::{Demo, Pages};
 
@@ -189,7 +189,6 @@ impl Server {
         let key_set = settings::key_set(config)?;
         let verifier = settings::verifier(config, secrets, key_set.clone())?;
         let (store, writer) = open_store(config).await?;
-        store.warn_of_slow_commits(settings::slow(config));
         let guard = Arc::new(Guard::new(settings::guard(config)));
         let (chat, events) = Service::new(store.clone(), settings::rules(config));
         let chat = chat.watched_by(Arc::clone(&guard), settings::bounds(config));
@@ -223,12 +222,7 @@ impl Server {
             Arc::clone(&figures),
             settings::slow(config),
         );
-        let sockets = SocketIo::new(
-            settings::socketio_config(config),
-            Io::of(&[namespace]),
-            realtime,
-        );
-        let engine = Engine::new(settings::engine_config(config), sockets);
+        let engine = engine(config, realtime, namespace);
         let connections = Arc::new(connections(network));
         background.add(disposal.clone().run(settings::disposal_policy(config)));
         let api = Api {
@@ -266,10 +260,7 @@ impl Server {
             started: Instant::now(),
             started_at: SystemTime::now(),
             slow: settings::slow(config),
-            directories: [
-                ("data", config.storage.data_dir.clone()),
-                ("media", settings::media_dir(config)),
-            ],
+            directories: settings::directories(config),
         };
         Ok(Self {
             listener,
@@ -442,6 +433,7 @@ async fn open_store(config: &Serve) -> Result<(Store, WriterThread), Error> {
     };
     let opening = tokio::task::spawn_blocking(move || Store::open(&options));
     let (store, writer) = opening.await.map_err(|_| store::Error::Panicked)??;
+    store.warn_of_slow_commits(settings::slow(config));
     warn_of_half_an_import(&store).await?;
     Ok((store, writer))
 }
@@ -483,6 +475,12 @@ fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
     socket.set_nodelay(true)?;
     socket.bind(address)?;
     Ok(socket)
+}
+
+fn engine(config: &Serve, realtime: Realtime, namespace: Namespace) -> dispatch::Sockets {
+    let io = Io::of(&[namespace]);
+    let sockets = SocketIo::new(settings::socketio_config(config), io, realtime);
+    Engine::new(settings::engine_config(config), sockets)
 }
 
 /// What the admin API tells of the layers below the chat.

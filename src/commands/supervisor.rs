@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// While the store opens, which may mean rebuilding its index, more time is asked for this often, and this much.
 const OPENING_EVERY: Duration = Duration::from_secs(10);
-const OPENING_TAKES: Duration = Duration::from_secs(60);
+const OPENING_TAKES: Duration = Duration::from_mins(1);
 
 /// Whoever started this process and wants to hear of it; perhaps nobody.
 #[derive(Debug)]
@@ -134,7 +134,7 @@ mod tests {
         heard.set_nonblocking(true).unwrap();
         let supervisor = Supervisor {
             socket: Some(open(path.as_os_str()).unwrap()),
-            watchdog: Some(Duration::from_secs(60)),
+            watchdog: Some(Duration::from_mins(1)),
         };
         let mut answers = [true, true, false, true].into_iter();
         let works = std::sync::Mutex::new(move || answers.next());

@@ -18,6 +18,11 @@ impl SlowThreshold {
     }
 }
 
+/// A time as it stands in a log: in milliseconds, to the microsecond.
+pub fn millis(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

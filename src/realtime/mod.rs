@@ -22,7 +22,7 @@ use crate::auth::bearer;
 use crate::chat::{Caller, Service};
 use crate::guard::Guard;
 use crate::id::{ChatId, UserId};
-use crate::metrics::{Edge, Figures, SlowThreshold};
+use crate::metrics::{Edge, Figures, SlowThreshold, millis};
 use crate::socketio::{
     CloseReason, ConnectError, DisconnectReason, Event, Handler, Handshake, Socket,
 };
@@ -108,7 +108,7 @@ impl Realtime {
         let identified = self.access.identify(token, address(handshake)).await;
         let took = began.elapsed();
         if self.slow.is_exceeded(took) {
-            tracing::warn!(?took, "slow to tell who connects");
+            tracing::warn!(took_ms = millis(took), "slow to tell who connects");
         }
         identified.map_err(|refusal| {
             tracing::info!(code = refusal.code(), "socket refused");
@@ -180,7 +180,7 @@ impl Handler for Realtime {
         let took = began.elapsed();
         if self.slow.is_exceeded(took) {
             let user = &state.caller.user;
-            tracing::warn!(event = event.name(), socket = %socket.id(), user = %user, ?took, "slow event");
+            tracing::warn!(event = event.name(), socket = %socket.id(), user = %user, took_ms = millis(took), "slow event");
         }
         if let Err(error) = handled {
             events::refuse(socket, &event, &error);

@@ -28,7 +28,7 @@ use crate::api::{self, Api, Body, Failure, Waited};
 use crate::chat::Service;
 use crate::cors::Cors;
 use crate::engineio::Engine;
-use crate::metrics::{Process, SlowThreshold, Volume};
+use crate::metrics::{Process, SlowThreshold, Volume, millis};
 use crate::realtime::Realtime;
 use crate::socketio::SocketIo;
 use crate::view;
@@ -100,11 +100,13 @@ impl Dispatch {
             .or_insert(HeaderValue::from_static("nosniff"));
         let status = response.status().as_u16();
         let took = began.elapsed();
+        let waited = waited.time();
+        let (took_ms, waited_ms) = (millis(took), millis(waited));
         // The time of a client that is slow to send is not ours.
-        if !is_socket && self.slow.is_exceeded(took.saturating_sub(waited.time())) {
-            tracing::warn!(%method, ?path, status, ?took, waited = ?waited.time(), "slow request");
+        if !is_socket && self.slow.is_exceeded(took.saturating_sub(waited)) {
+            tracing::warn!(%method, ?path, status, took_ms, waited_ms, "slow request");
         } else {
-            tracing::debug!(%method, ?path, status, ?took, "request");
+            tracing::debug!(%method, ?path, status, took_ms, waited_ms, "request");
         }
         response
     }

@@ -182,6 +182,12 @@ pub(super) fn media_dir(config: &Serve) -> PathBuf {
     storage.media_path.clone().unwrap_or_else(default)
 }
 
+/// Where things are kept, for whoever asks how much room there is.
+pub(super) fn directories(config: &Serve) -> [(&'static str, PathBuf); 2] {
+    let data_dir = config.storage.data_dir.clone();
+    [("data", data_dir), ("media", media_dir(config))]
+}
+
 /// What is to go by itself, and when.
 pub(super) fn disposal_policy(config: &Serve) -> disposal::Policy {
     let storage = &config.storage;

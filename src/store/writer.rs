@@ -23,6 +23,7 @@ use super::transaction::{OnCommit, Outcome, Overlay, Staged};
 use super::{Shared, Transaction};
 use crate::id::Mint;
 use crate::journal::{self, BaseStart, Commit, Journal, Position, Write};
+use crate::metrics::millis;
 #[cfg(not(test))]
 use crate::model::Timestamp;
 
@@ -293,7 +294,7 @@ impl Writer {
         if slow.is_exceeded(took) {
             let (changes, bytes) = (group.commits.len(), group.bytes);
             tracing::warn!(
-                ?took,
+                took_ms = millis(took),
                 changes,
                 bytes,
                 "slow commit: the disk was slow to write or to sync"
