@@ -118,7 +118,7 @@ pub struct Network {
     /// Open TCP connections in total; past it new ones wait in the backlog
     #[arg(long, default_value_t = 20_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_connections: u32,
-    /// Open TCP connections from one address, loopback and trusted proxies excepted; past it new ones are closed
+    /// Open TCP connections from one address (of IPv6, one network of 64 bits), loopback and trusted proxies excepted; past it new ones are closed
     #[arg(long, default_value_t = 512, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections_per_address: u32,
     /// Proxy whose X-Forwarded-For is believed, as an address or a network such as 10.0.0.0/8; repeat it or separate them by commas. Without it the address that connects is the client's
@@ -302,7 +302,7 @@ pub struct Protocol {
     /// Sessions at once that have not connected with a token; past it the oldest makes room, or 503 while that one is younger than a second
     #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_unauthenticated: u32,
-    /// Sessions at once from one address, loopback excepted; past it 503
+    /// Sessions at once from one address (of IPv6, one network of 64 bits), loopback excepted; past it 503
     #[arg(long, default_value_t = 512, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_sessions_per_address: u32,
     /// Events per second from one socket, twice as many after a pause; 0 for no limit; past it the socket is read more slowly

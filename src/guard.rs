@@ -78,7 +78,7 @@ pub struct Settings {
     pub blocks: Limit,
     /// Files a minute.
     pub uploads: Limit,
-    /// Reads a minute.
+    /// Reads a minute; as many files besides from one address.
     pub reads: Limit,
     /// Reports an hour.
     pub reports: Limit,
@@ -93,6 +93,7 @@ pub struct Settings {
 pub struct Guard {
     actions: [Pair; Action::ALL.len()],
     volume: Pair,
+    files: Limiter<Origin>,
     strangers: Limiter<Origin>,
     tally: Tally,
 }
@@ -151,6 +152,7 @@ impl Guard {
                 Pair::per_hour(settings.reports),
             ],
             volume: Pair::per_minute(settings.upload_kib),
+            files: Limiter::new(steady(settings.reads.per_address)),
             strangers: Limiter::new(steady(settings.failed_authentications)),
             tally: Tally::default(),
         }
@@ -184,14 +186,15 @@ impl Guard {
         }
     }
 
-    /// Somebody at `address` fetches something for which nobody has to say who they are.
-    pub fn take_unnamed(&self, action: Action, address: Option<IpAddr>) -> Result<(), Wait> {
+    /// Somebody at `address` fetches a file, for which nobody has to say who they are: a bucket of its own, or strangers could empty
+    /// that of the users beside them.
+    pub fn take_file(&self, address: Option<IpAddr>) -> Result<(), Wait> {
         let Some(origin) = Origin::of(address) else {
             return Ok(());
         };
-        let addresses = &self.actions[action as usize].addresses;
-        addresses.take(&origin, Instant::now()).map_err(|wait| {
-            self.tally.count(Refused::Rate(action));
+        let taken = self.files.take(&origin, Instant::now());
+        taken.map_err(|wait| {
+            self.tally.count(Refused::Rate(Action::Read));
             wait.into()
         })
     }
@@ -343,6 +346,21 @@ mod tests {
             panic!("three minutes' worth has come");
         };
         assert!((100..=122).contains(&seconds), "{seconds}");
+    }
+
+    #[test]
+    fn files_that_strangers_fetch_cost_the_users_beside_them_no_reads() {
+        let guard = Guard::new(Settings {
+            reads: Limit {
+                per_user: 0,
+                per_address: 2,
+            },
+            ..Settings::default()
+        });
+        let at = Some(address("203.0.113.7"));
+        assert!((0..2).all(|_| guard.take_file(at).is_ok()));
+        assert!(guard.take_file(at).is_err());
+        assert_eq!(guard.take(Action::Read, &user("asha"), at), Ok(()));
     }
 
     #[test]

@@ -41,7 +41,7 @@
 //!     ▶ group: append to the journal, one fdatasync, show it to readers, then on_commit in job order ▶ events, replies
 //!     ▶ later, many groups at a time, on a thread of its own: into sled
 //!   ▶ realtime::delivery: view::message ▶ bytes once ▶ the room of each participant ▶ each socket's bounded queue
-//!   ▶ ack to the sender
+//!   ▶ ack to the sender, in the order of its sends: realtime::answers holds up to 32 of one socket, so that they share a group
 //! ```
 //!
 //! REST enters at the typed request and leaves with 201; everything between is the same code.
@@ -59,7 +59,7 @@
 //! 7. One task owns a session's life; when it returns the session has left the table and `on_close` has run, once.
 //! 8. No lock is held across an `.await` (*guard: clippy*); every lock is private to one file; no function takes two, but for
 //!    `socketio::recovery`: the numbers of events must grow in every queue, so it is held while one is queued; and but for [`store`],
-//!    whose order is `maintenance`, `draining`, `state`.
+//!    whose order is `maintenance`, `draining`, `state`, `row_cache`.
 //! 9. No panic on a path a client can reach; a panic in one connection never ends another (`panic = "unwind"`).
 //! 10. A failed sync is fatal: log, exit non-zero; recovery on start.
 //! 11. JSON out is in [`view`]; JSON in is beside the route or event that reads it, and in [`input`] where both read the same; bytes on
@@ -102,3 +102,8 @@ pub mod web;
 pub mod commands;
 pub mod config;
 pub mod server;
+
+/// The example in the documentation compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/protocol.md")]
+struct Documentation;

@@ -40,8 +40,46 @@ impl From<SystemTime> for Timestamp {
     }
 }
 
+impl Timestamp {
+    /// The text of any moment of the years 1970 to 9999, without what a general formatter costs: every message has two of them.
+    fn text(self) -> Option<[u8; 24]> {
+        let millis = u64::try_from(self.0).ok()?;
+        let (days, millis) = (millis / 86_400_000, millis % 86_400_000);
+        // Days since 0000-03-01, so that a leap day is the last of its year; eras are 400 years.
+        let days = days + 719_468;
+        let (era, day) = (days / 146_097, days % 146_097);
+        let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+        let day = day - (365 * year + year / 4 - year / 100);
+        let march = (5 * day + 2) / 153;
+        let day = day - (153 * march + 2) / 5 + 1;
+        let month = if march < 10 { march + 3 } else { march - 9 };
+        let year = era * 400 + year + u64::from(month <= 2);
+        if year > 9999 {
+            return None;
+        }
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        let mut put = |at: std::ops::Range<usize>, mut number: u64| {
+            for digit in text[at].iter_mut().rev() {
+                *digit += u8::try_from(number % 10).unwrap_or_default();
+                number /= 10;
+            }
+        };
+        put(0..4, year);
+        put(5..7, month);
+        put(8..10, day);
+        put(11..13, millis / 3_600_000);
+        put(14..16, millis / 60_000 % 60);
+        put(17..19, millis / 1000 % 60);
+        put(20..23, millis % 1000);
+        Some(text)
+    }
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(text) = self.text() {
+            return f.write_str(std::str::from_utf8(&text).unwrap_or_default());
+        }
         let nanos = i128::from(self.0) * 1_000_000;
         let text = OffsetDateTime::from_unix_timestamp_nanos(nanos)
             .ok()
@@ -295,4 +333,29 @@ pub struct Expired {
     pub content: u64,
     /// Media that were too old.
     pub media: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_quick_text_of_a_moment_is_that_of_the_library() {
+        let formatted = |moment: Timestamp| {
+            let nanos = i128::from(moment.0) * 1_000_000;
+            let time = OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap();
+            time.format(MILLISECONDS).unwrap()
+        };
+        let last = 253_402_300_799_999;
+        // Every day of eight hundred years at another time of day, and the ends.
+        let days = (0..292_194).map(|day| day * 86_400_000 + day * 7_919_993 % 86_400_000);
+        for moment in days
+            .chain([0, 999, 951_782_399_999, 951_782_400_000, last])
+            .map(Timestamp)
+        {
+            assert_eq!(moment.to_string(), formatted(moment));
+        }
+        assert_eq!(Timestamp(-1).to_string(), formatted(Timestamp(-1)));
+        assert!(Timestamp(last + 1).text().is_none());
+    }
 }

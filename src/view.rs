@@ -8,7 +8,9 @@ use serde_json::value::RawValue;
 pub use self::report::{
     OwnReportView, ReportView, WholeReportView, own_report, report, whole_report,
 };
-use crate::chat::{ChatDetails, HistoryPage, MessageDetails, Pages, Status, UnreadChange};
+use crate::chat::{
+    ChatDetails, ChatPage, HistoryPage, MessageDetails, Pages, Status, UnreadChange,
+};
 use crate::id::{ChatId, MessageId, UserId};
 use crate::model::{Attachment, Pet, Reaction, Timestamp, User};
 
@@ -272,7 +274,7 @@ pub struct PaginationView {
 }
 
 /// The pagination of a list of chats.
-pub fn chat_pages(pages: Pages) -> PaginationView {
+fn chat_pages(pages: Pages) -> PaginationView {
     PaginationView {
         current_page: Some(pages.page),
         total_pages: Some(pages.count()),
@@ -290,6 +292,37 @@ pub fn history_pages(page: &HistoryPage) -> PaginationView {
         total_chats: None,
         total_messages: Some(page.total),
         has_more: page.has_more,
+    }
+}
+
+/// A page of a user's chats. Like its sibling it is written straight into the answer: a tree of values in between would cost more than all
+/// the rest of the request.
+#[derive(Debug, Serialize)]
+pub struct ChatListView<'a> {
+    chats: Vec<ChatView<'a>>,
+    pagination: PaginationView,
+}
+
+/// The view of a page of chats.
+pub fn chat_list(page: &ChatPage) -> ChatListView<'_> {
+    ChatListView {
+        chats: page.chats.iter().map(chat).collect(),
+        pagination: chat_pages(page.pages),
+    }
+}
+
+/// A part of a chat's history.
+#[derive(Debug, Serialize)]
+pub struct HistoryView<'a> {
+    messages: Vec<MessageView<'a>>,
+    pagination: PaginationView,
+}
+
+/// The view of a part of a history.
+pub fn history(page: &HistoryPage) -> HistoryView<'_> {
+    HistoryView {
+        messages: page.messages.iter().map(message).collect(),
+        pagination: history_pages(page),
     }
 }
 

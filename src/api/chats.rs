@@ -83,8 +83,7 @@ impl Api {
                     .filter_map(|chat| chat.chat.pet.as_ref()),
             );
         }
-        let chats: Vec<_> = listed.chats.iter().map(view::chat).collect();
-        let data = json!({ "chats": chats, "pagination": view::chat_pages(listed.pages) });
+        let data = view::chat_list(&listed);
         succeeded(StatusCode::OK, "Chats retrieved successfully", data)
     }
 

@@ -47,8 +47,7 @@ impl Api {
         let chat = parse_id(chat, "chatId")?;
         let (which, limit) = part_asked_for(request)?;
         let page = self.chat.history(caller, chat, which, limit).await?;
-        let messages: Vec<_> = page.messages.iter().map(view::message).collect();
-        let data = json!({ "messages": messages, "pagination": view::history_pages(&page) });
+        let data = view::history(&page);
         succeeded(StatusCode::OK, "Messages retrieved successfully", data)
     }
 

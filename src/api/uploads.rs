@@ -16,7 +16,6 @@ use super::request;
 use super::response::Body;
 use super::{Api, Failure, address, token};
 use crate::chat::{Caller, Content, Error, NewMessage, Sent};
-use crate::guard::Action;
 use crate::id::{ChatId, MessageId, UserId};
 use crate::media::multipart::Form;
 use crate::media::{Kind, MediaError, Stored, WIDTHS};
@@ -85,7 +84,7 @@ impl Api {
         name: &str,
     ) -> Result<Response<Body>, Failure> {
         let address = address(&request);
-        self.guard.take_unnamed(Action::Read, address)?;
+        self.guard.take_file(address)?;
         if self.private_media {
             let given = request::query(&request, "token");
             let token = token(request.headers()).or(given.as_deref());

@@ -8,7 +8,10 @@ use super::event::Event;
 use super::{Caller, Error, Pages, Service, announce};
 use crate::id::{ChatId, PetId, UserId};
 use crate::model::{Chat, ChatKind};
-use crate::store::Transaction;
+use crate::store::{Snapshot, Transaction};
+
+/// Up to here in a user's list a page is read at once.
+const NEAR: u64 = 200;
 
 /// A request to open a chat, or to find the one that is open already.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,24 +81,27 @@ impl Service {
     /// A page of the caller's chats.
     pub async fn my_chats(&self, user: &UserId, page: u64, limit: u64) -> Result<ChatPage, Error> {
         let user = user.clone();
-        let mut listed = self
-            .store
-            .read(move |tables| {
-                let pages = Pages {
-                    page,
-                    limit,
-                    total: tables.totals(&user)?.chats,
-                };
-                let skip = usize::try_from(page.saturating_sub(1).saturating_mul(limit))
-                    .unwrap_or(usize::MAX);
-                let chats = tables
-                    .chats_of(&user, skip, usize::try_from(limit).unwrap_or(usize::MAX))?
-                    .into_iter()
-                    .map(|chat| Gatherer::new(tables, chat)?.chat())
-                    .collect::<Result<_, Error>>()?;
-                Ok::<_, Error>(ChatPage { chats, pages })
-            })
-            .await?;
+        let list = move |tables: &Snapshot<'_>| {
+            let pages = Pages {
+                page,
+                limit,
+                total: tables.totals(&user)?.chats,
+            };
+            let skip =
+                usize::try_from(page.saturating_sub(1).saturating_mul(limit)).unwrap_or(usize::MAX);
+            let chats = tables
+                .chats_of(&user, skip, usize::try_from(limit).unwrap_or(usize::MAX))?
+                .into_iter()
+                .map(|chat| Gatherer::new(tables, chat)?.chat())
+                .collect::<Result<_, Error>>()?;
+            Ok::<_, Error>(ChatPage { chats, pages })
+        };
+        // The chats before the page have to be walked over.
+        let mut listed = if page.saturating_mul(limit) <= NEAR {
+            self.store.look(list).await?
+        } else {
+            self.store.read(list).await?
+        };
         listed.chats = listed
             .chats
             .into_iter()
@@ -108,7 +114,7 @@ impl Service {
     pub async fn unread_total(&self, user: &UserId) -> Result<u64, Error> {
         let user = user.clone();
         self.store
-            .read(move |tables| Ok(tables.totals(&user)?.unread))
+            .look(move |tables| Ok(tables.totals(&user)?.unread))
             .await
     }
 
@@ -149,7 +155,7 @@ impl Service {
     pub async fn check_member(&self, user: &UserId, chat: ChatId) -> Result<(), Error> {
         let user = user.clone();
         self.store
-            .read(move |tables| membership(tables, &user, chat).map(drop))
+            .look(move |tables| membership(tables, &user, chat).map(drop))
             .await
     }
 
@@ -157,7 +163,7 @@ impl Service {
     pub async fn check_may_send(&self, user: &UserId, chat: ChatId) -> Result<(), Error> {
         let user = user.clone();
         self.store
-            .read(move |tables| open_to(tables, &user, membership(tables, &user, chat)?).map(drop))
+            .look(move |tables| open_to(tables, &user, membership(tables, &user, chat)?).map(drop))
             .await
     }
 

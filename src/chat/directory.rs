@@ -83,7 +83,7 @@ impl Service {
         let wanted = profile.clone();
         let known = self
             .store
-            .read(move |tables| settled(tables, &wanted, require_known))
+            .look(move |tables| settled(tables, &wanted, require_known))
             .await?;
         if let Some(user) = known {
             return Ok(user);
@@ -110,7 +110,7 @@ impl Service {
     pub async fn check_welcome(&self, user: &UserId) -> Result<(), Error> {
         let id = user.clone();
         self.store
-            .read(move |tables| match tables.user(&id)? {
+            .look(move |tables| match tables.user(&id)? {
                 Some(user) if user.banned => Err(Error::CallerBanned),
                 None if tables.erased(&id)?.is_some() => Err(Error::CallerUnknown),
                 _ => Ok(()),
@@ -171,7 +171,7 @@ impl Service {
     /// The user with this id.
     pub async fn user(&self, id: UserId) -> Result<User, Error> {
         self.store
-            .read(move |tables| tables.user(&id)?.ok_or(Error::UserNotFound))
+            .look(move |tables| tables.user(&id)?.ok_or(Error::UserNotFound))
             .await
     }
 
@@ -222,7 +222,7 @@ impl Service {
     /// The pet with this id.
     pub async fn pet(&self, id: PetId) -> Result<Pet, Error> {
         self.store
-            .read(move |tables| tables.pet(&id)?.ok_or(Error::PetNotFound))
+            .look(move |tables| tables.pet(&id)?.ok_or(Error::PetNotFound))
             .await
     }
 

@@ -65,7 +65,7 @@ impl Service {
         let user = caller.user.clone();
         let page = self
             .store
-            .read(move |tables| {
+            .look(move |tables| {
                 let chat = membership(tables, &user, chat)?;
                 part_of(tables, &chat, which, limit)
             })

@@ -50,6 +50,16 @@ impl Service {
     /// Stores a message and tells the participants. A `client_id` that was used for the same content answers with the
     /// stored message.
     pub async fn send_message(&self, caller: &Caller, new: NewMessage) -> Result<Sent, Error> {
+        self.queue_message(caller, new).await?.await
+    }
+
+    /// Gives the message its place behind everything that was asked before, and answers with what [`Service::send_message`] would
+    /// resolve to. So the messages of one caller may share a commit.
+    pub async fn queue_message(
+        &self,
+        caller: &Caller,
+        new: NewMessage,
+    ) -> Result<impl Future<Output = Result<Sent, Error>> + Send + use<>, Error> {
         check_client_id(new.client_id.as_deref())?;
         if let Err(wait) = self.sending.take(&caller.user, Instant::now()) {
             return Err(Error::RateLimited(wait.as_secs() + 1));
@@ -68,7 +78,7 @@ impl Service {
             user: sender.clone(),
             origin: None,
         };
-        self.store_message(caller, new, Some(sent_at)).await
+        self.store_message(caller, new, Some(sent_at)).await?.await
     }
 
     async fn store_message(
@@ -76,13 +86,13 @@ impl Service {
         caller: Caller,
         new: NewMessage,
         sent_at: Option<Timestamp>,
-    ) -> Result<Sent, Error> {
+    ) -> Result<impl Future<Output = Result<Sent, Error>> + Send + use<>, Error> {
         let (events, watch) = (self.events.clone(), Arc::clone(&self.watch));
         let arrived = Instant::now();
         // What was said elsewhere long ago is not refused for its size.
         let quota = sent_at.map_or(self.options.media_quota, |_| 0);
         self.store
-            .write(move |tx| {
+            .submit(move |tx| {
                 let chat = membership(tx, &caller.user, new.chat)?;
                 if let Some(stored) = earlier(tx, &caller.user, &new)? {
                     let message = Arc::new(Gatherer::new(tx, chat)?.message(stored)?);
@@ -162,7 +172,7 @@ impl Service {
     pub async fn check_may_upload(&self, user: &UserId) -> Result<(), Error> {
         let (user, quota) = (user.clone(), self.options.media_quota);
         self.store
-            .read(move |tables| check_quota(tables, &user, 1, quota))
+            .look(move |tables| check_quota(tables, &user, 1, quota))
             .await
     }
 
@@ -242,7 +252,7 @@ impl Service {
     pub async fn check_may_fetch(&self, user: &UserId, file: &str) -> Result<(), Error> {
         let (user, file) = (user.clone(), file.to_owned());
         self.store
-            .read(move |tables| {
+            .look(move |tables| {
                 let upload = tables.upload(&file)?.ok_or(Error::AccessDenied)?;
                 membership(tables, &user, upload.chat).map(drop)
             })

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -12,6 +13,9 @@ use crate::id::{ChatId, MessageId, UserId};
 use crate::model::{Chat, Message, ReadState};
 use crate::store::Transaction;
 
+/// What is handed over within this time is stored together: a tick beside a message may come that much later, and a sync of its own for
+/// each would stand before the next message's.
+const GATHER: Duration = Duration::from_millis(20);
 /// Watermarks stored in one job.
 const MAX_BATCH: usize = 256;
 /// As many messages as one page hands over.
@@ -95,6 +99,7 @@ impl Service {
     pub async fn store_receipts(&self) {
         loop {
             self.receipts.wake.notified().await;
+            tokio::time::sleep(GATHER).await;
             let batch: Vec<_> = self.receipts.take().into_iter().collect();
             for chunk in batch.chunks(MAX_BATCH) {
                 self.store_batch(chunk.to_vec()).await;
@@ -140,10 +145,10 @@ fn mark_delivered(
     // Only who sent something hears of it: the newest of the others' messages, looked for as far back as a page goes.
     let first = seq.saturating_sub(MAX_LOOK_BACK).max(before.delivered) + 1;
     let mut newest = None;
-    for message in tx.messages(chat, first..seq + 1) {
-        let message = message?;
-        if message.sender != user {
-            newest = Some(message);
+    for seq in (first..=seq).rev() {
+        newest = tx.message(chat, seq)?.filter(|one| one.sender != user);
+        if newest.is_some() {
+            break;
         }
     }
     Ok(newest.map(|newest| Event::MessageDelivered {

@@ -54,7 +54,7 @@ pub struct Abuse {
     /// Reads per minute from one user (pages, counters, receipts, joining, deleting), and as many at once; 0 for no limit; past it 429
     #[arg(long, default_value_t = 6000, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=6_000_000))]
     pub read_rate: u32,
-    /// The same from one address, files included
+    /// The same from one address; as many files besides
     #[arg(long, default_value_t = 120_000, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=6_000_000))]
     pub read_rate_per_address: u32,
     /// Reports per hour from one user, and as many at once; 0 for no limit; past it 429

@@ -2,7 +2,7 @@
 //! who only open sessions cannot take the places of everybody else. Knows nothing of requests or packets.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -110,7 +110,7 @@ impl Admission {
         let limited = peer
             .map(|peer| peer.ip().to_canonical())
             .filter(|ip| !ip.is_loopback());
-        if let Some(address) = limited {
+        if let Some(address) = limited.map(network) {
             let mut addresses = self.addresses();
             let count = addresses.entry(address).or_default();
             if *count >= self.max_per_address {
@@ -155,6 +155,14 @@ impl Admission {
         self.strangers
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What one customer of a provider has: one address of IPv4, and of IPv6 a network of 64 bits.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) >> 64 << 64).into(),
     }
 }
 
@@ -271,5 +279,18 @@ mod tests {
         assert_eq!(admission.refused(), 2);
         assert!(reserve("192.0.2.1:4").is_ok());
         assert_eq!(admission.addresses().len(), 1);
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_address() {
+        let admission = admission(&Config {
+            max_sessions_per_address: 2,
+            ..Config::default()
+        });
+        let reserve = |address| admission.reserve(Transport::Polling, Some(peer(address)));
+        let _one = reserve("[2001:db8::1]:1").unwrap();
+        let _two = reserve("[2001:db8::ffff:0:0:2]:1").unwrap();
+        assert_eq!(reserve("[2001:db8::3]:1").unwrap_err(), Full);
+        assert!(reserve("[2001:db8:0:1::1]:1").is_ok());
     }
 }

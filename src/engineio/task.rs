@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -239,10 +240,19 @@ impl<H: Handler> Life<H> {
     /// Sends what is queued, until the session ends and its last packets and close frame are written.
     async fn write(&self, sink: &mut SplitSink<WebSocket, tungstenite::Message>) {
         let shared = self.shared();
+        // One timer for all of it: what is due next changes rarely, and setting a timer costs more than queueing a packet.
+        let mut clock = pin!(sleep_until(Instant::now()));
         while let Tick::Idle(until) = shared.tick(Instant::now()) {
             let batch = shared.lock().outbox.take(WRITE_BUFFER);
             if batch.is_empty() {
-                let _ = timeout_at(until, shared.output.notified()).await;
+                if clock.deadline() != until {
+                    clock.as_mut().reset(until);
+                }
+                tokio::select! {
+                    biased;
+                    () = shared.output.notified() => {}
+                    () = clock.as_mut() => {}
+                }
                 continue;
             }
             let written = tokio::select! {

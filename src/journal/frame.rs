@@ -73,8 +73,8 @@ pub enum Defect {
 }
 
 /// Bytes of the frame that [`encode`] would make.
-pub(super) fn encoded_length(group: &[Commit]) -> u64 {
-    let commit = |commit: &Commit| {
+pub(super) fn encoded_length<B: AsRef<[u8]>>(group: &[Commit<B>]) -> u64 {
+    let commit = |commit: &Commit<B>| {
         let writes = commit.writes.iter().map(write_length).sum::<usize>();
         let events = commit.events.iter().map(|e| 4 + e.len()).sum::<usize>();
         8 + writes + events
@@ -82,13 +82,14 @@ pub(super) fn encoded_length(group: &[Commit]) -> u64 {
     (HEADER_BYTES + group.iter().map(commit).sum::<usize>()) as u64
 }
 
-fn write_length(write: &Write) -> usize {
-    1 + 4 + write.key.len() + 1 + write.value.as_ref().map_or(0, |value| 4 + value.len())
+fn write_length<B: AsRef<[u8]>>(write: &Write<B>) -> usize {
+    let value = write.value.as_ref();
+    1 + 4 + write.key.as_ref().len() + 1 + value.map_or(0, |value| 4 + value.as_ref().len())
 }
 
 /// Replaces `out` by the frame of `group`. The caller has seen to it that [`encoded_length`] is within
 /// [`FRAME_LIMIT`], which keeps every length and count within 32 bits.
-pub(super) fn encode(checksum: &Checksum, group: &[Commit], out: &mut Vec<u8>) {
+pub(super) fn encode<B: AsRef<[u8]>>(checksum: &Checksum, group: &[Commit<B>], out: &mut Vec<u8>) {
     out.clear();
     out.resize(HEADER_BYTES, 0);
     for commit in group {
@@ -96,10 +97,10 @@ pub(super) fn encode(checksum: &Checksum, group: &[Commit], out: &mut Vec<u8>) {
         put_length(out, commit.events.len());
         for write in &commit.writes {
             out.push(write.tree);
-            put_bytes(out, &write.key);
+            put_bytes(out, write.key.as_ref());
             out.push(u8::from(write.value.is_some()));
             if let Some(value) = &write.value {
-                put_bytes(out, value);
+                put_bytes(out, value.as_ref());
             }
         }
         for event in &commit.events {

@@ -51,26 +51,27 @@ pub use self::name::FileName;
 pub use self::scan::{Progress, Replayed};
 use self::writer::Writer;
 
-/// What one write job changed: absolute key writes, so that replaying is idempotent, and opaque event records.
+/// What one write job changed: absolute key writes, so that replaying is idempotent, and opaque event records. What is read has bytes of
+/// its own; what is written may share them with its caller.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Commit {
+pub struct Commit<B = Vec<u8>> {
     /// 1, 2, 3 … without a gap, assigned by the caller.
     pub number: u64,
     /// Applied in order; a later write to the same key wins.
-    pub writes: Vec<Write>,
+    pub writes: Vec<Write<B>>,
     /// What happened, for consumers that follow the journal; the journal never looks inside.
     pub events: Vec<Vec<u8>>,
 }
 
 /// One key of one tree, as it is after the commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Write {
+pub struct Write<B = Vec<u8>> {
     /// The number of the tree; its meaning is the caller's.
     pub tree: u8,
     /// The whole key.
-    pub key: Vec<u8>,
+    pub key: B,
     /// The whole value; `None` removes the key.
-    pub value: Option<Vec<u8>>,
+    pub value: Option<B>,
 }
 
 /// The end of a frame: everything before it is whole and on stable storage.
@@ -151,7 +152,7 @@ impl Journal {
     ///
     /// After [`Error::Full`], [`Error::Io`] or a refusal of the group itself, nothing of the group remains and the
     /// journal may be used again. After [`Error::SyncFailed`] the process has to end: only recovery tells what was kept.
-    pub fn append(&mut self, group: &[Commit]) -> Result<Position, Error> {
+    pub fn append<B: AsRef<[u8]>>(&mut self, group: &[Commit<B>]) -> Result<Position, Error> {
         self.writer.append(group)
     }
 

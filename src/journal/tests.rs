@@ -305,7 +305,7 @@ fn groups_that_cannot_be_written_change_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (mut journal, _) = Journal::open(dir.path(), SMALL, None).unwrap();
     let start = journal.position();
-    assert_eq!(journal.append(&[]).unwrap(), start);
+    assert_eq!(journal.append::<Vec<u8>>(&[]).unwrap(), start);
     let found = [commit(2), commit(1)];
     for (group, wrong) in [(&found[..1], 2), (&[commit(1), commit(3)], 3)] {
         let error = journal.append(group).unwrap_err();

@@ -90,7 +90,10 @@ impl<D: Disk> Writer<D> {
         self.next_commit
     }
 
-    pub(super) fn append(&mut self, group: &[Commit]) -> Result<Position, Error> {
+    pub(super) fn append<B: AsRef<[u8]>>(
+        &mut self,
+        group: &[Commit<B>],
+    ) -> Result<Position, Error> {
         if let Some(reason) = &self.failed {
             return Err(Error::SyncFailed(reason.clone()));
         }
@@ -116,7 +119,7 @@ impl<D: Disk> Writer<D> {
     }
 
     /// The size of the group's frame, if the group may be written.
-    fn check(&self, group: &[Commit]) -> Result<u64, Error> {
+    fn check<B: AsRef<[u8]>>(&self, group: &[Commit<B>]) -> Result<u64, Error> {
         for (expected, commit) in (self.next_commit..).zip(group) {
             if commit.number != expected {
                 return Err(Error::OutOfOrder {

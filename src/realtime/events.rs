@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::watch::Watched;
 use super::{Connected, rooms};
-use crate::chat::{Error, Service};
+use crate::chat::{Error, Sent, Service};
 use crate::guard::{Action, Guard};
 use crate::id::{ChatId, MessageId};
 use crate::input::{SendInput, WRONG_FIELD, parse_id};
@@ -88,7 +89,7 @@ struct Named {
     client_message_id: Option<String>,
 }
 
-/// Handles one event of a connected socket and acknowledges what succeeded. Never ends the connection.
+/// Handles one event of a connected socket but `sendMessage`, and acknowledges what succeeded. Never ends the connection.
 pub(super) async fn handle(
     chat: &Service,
     guard: &Guard,
@@ -117,7 +118,6 @@ pub(super) async fn handle(
             typing(chat, state, event).await?;
             Some("Typing told")
         }
-        "sendMessage" => return send(chat, socket, state, event).await,
         "markAsRead" => {
             mark_read(chat, state, event).await?;
             Some("Messages marked as read")
@@ -141,7 +141,6 @@ fn action(event: &str) -> Option<Action> {
     Some(match event {
         "join-chat" | "joinChat" | "markAsRead" => Action::Read,
         "typing" => Action::Typing,
-        "sendMessage" => Action::Message,
         _ => return None,
     })
 }
@@ -190,24 +189,56 @@ async fn mark_read(chat: &Service, state: &Connected, event: &Event) -> Result<(
     Ok(())
 }
 
-async fn send(
+/// Returns once the message has its place in the order, so that the client's next one can share its commit; the answer follows when it
+/// is on disk.
+pub(super) async fn send(
     chat: &Service,
+    guard: &Guard,
+    watched: Watched,
     socket: &Socket,
     state: &Connected,
+    event: Event,
+) {
+    let Some(permit) = state.answers.permit().await else {
+        return;
+    };
+    let queued = queue(chat, guard, state, &event).await;
+    let socket = socket.clone();
+    state.answers.push(permit, async move {
+        let sent = match queued {
+            Ok(stored) => stored.await,
+            Err(error) => Err(error),
+        };
+        match sent {
+            Ok(sent) => {
+                let ack = Ack {
+                    success: true,
+                    message: Some("Message sent successfully"),
+                    data: Some(view::message(&sent.message)),
+                    error: None,
+                    retry_after: None,
+                };
+                acknowledge(&socket, &event, &ack);
+            }
+            Err(error) => {
+                refuse(&socket, &event, &error);
+                watched.refused(error.code());
+            }
+        }
+        watched.answered(&socket, &event);
+    });
+}
+
+async fn queue(
+    chat: &Service,
+    guard: &Guard,
+    state: &Connected,
     event: &Event,
-) -> Result<(), Error> {
+) -> Result<impl Future<Output = Result<Sent, Error>> + Send + use<>, Error> {
+    guard.take(Action::Message, &state.caller.user, state.address)?;
     let SendToChat { chat_id, message } = read(event)?;
     let new = message.into_message(parse_id(&chat_id, "chatId")?, None)?;
-    let sent = chat.send_message(&state.caller, new).await?;
-    let ack = Ack {
-        success: true,
-        message: Some("Message sent successfully"),
-        data: Some(view::message(&sent.message)),
-        error: None,
-        retry_after: None,
-    };
-    acknowledge(socket, event, &ack);
-    Ok(())
+    chat.queue_message(&state.caller, new).await
 }
 
 fn read<T: for<'de> Deserialize<'de>>(event: &Event) -> Result<T, Error> {

@@ -1,9 +1,11 @@
 //! The chat over Socket.IO: connecting is authenticating, one `match` maps events to rules, and one task delivers what happened.
 
+mod answers;
 mod delivery;
 mod events;
 mod rooms;
 mod typing;
+mod watch;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -15,8 +17,10 @@ use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::time::Instant;
 
+use self::answers::Answers;
 pub use self::delivery::Delivery;
 use self::typing::{Typing, Typists};
+use self::watch::Watch;
 use crate::access::{Access, Identity, Refusal};
 use crate::auth::bearer;
 use crate::chat::{Caller, Service};
@@ -36,8 +40,7 @@ pub struct Realtime {
     chat: Service,
     access: Arc<Access>,
     guard: Arc<Guard>,
-    figures: Arc<Figures>,
-    slow: SlowThreshold,
+    watch: Watch,
     typists: Arc<Typists>,
 }
 
@@ -49,6 +52,7 @@ pub struct Connected {
     address: Option<IpAddr>,
     name: String,
     typing: Typing,
+    answers: Answers,
 }
 
 #[derive(Deserialize)]
@@ -84,8 +88,7 @@ impl Realtime {
             chat,
             access,
             guard,
-            figures,
-            slow,
+            watch: Watch { figures, slow },
             typists: Arc::default(),
         }
     }
@@ -107,12 +110,12 @@ impl Realtime {
         let began = Instant::now();
         let identified = self.access.identify(token, address(handshake)).await;
         let took = began.elapsed();
-        if self.slow.is_exceeded(took) {
+        if self.watch.slow.is_exceeded(took) {
             tracing::warn!(took_ms = millis(took), "slow to tell who connects");
         }
         identified.map_err(|refusal| {
             tracing::info!(code = refusal.code(), "socket refused");
-            self.figures.refused(Edge::Connect, refusal.code());
+            self.watch.figures.refused(Edge::Connect, refusal.code());
             self::refusal(&refusal)
         })
     }
@@ -149,6 +152,7 @@ impl Handler for Realtime {
             address: address(socket.handshake()),
             name,
             typing: Typing::new(&self.typists),
+            answers: Answers::default(),
         })
     }
 
@@ -175,17 +179,16 @@ impl Handler for Realtime {
     }
 
     async fn on_event(&self, socket: &Socket, state: &Connected, event: Event) {
-        let began = Instant::now();
-        let handled = events::handle(&self.chat, &self.guard, socket, state, &event).await;
-        let took = began.elapsed();
-        if self.slow.is_exceeded(took) {
-            let user = &state.caller.user;
-            tracing::warn!(event = event.name(), socket = %socket.id(), user = %user, took_ms = millis(took), "slow event");
+        let watched = self.watch.begin(state);
+        if event.name() == "sendMessage" {
+            return events::send(&self.chat, &self.guard, watched, socket, state, event).await;
         }
+        let handled = events::handle(&self.chat, &self.guard, socket, state, &event).await;
         if let Err(error) = handled {
             events::refuse(socket, &event, &error);
-            self.figures.refused(Edge::Socket, error.code());
+            watched.refused(error.code());
         }
+        watched.answered(socket, &event);
     }
 
     async fn on_disconnect(&self, socket: &Socket, state: Connected, reason: DisconnectReason) {

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 
 use super::proxy::Proxies;
+use crate::guard::Origin;
 
 /// The counts and their limits.
 #[derive(Debug)]
@@ -26,7 +27,7 @@ pub(super) struct Connections {
     per_address: usize,
     write_timeout: Duration,
     proxies: Proxies,
-    addresses: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    addresses: Arc<Mutex<HashMap<Origin, usize>>>,
 }
 
 impl Connections {
@@ -68,13 +69,13 @@ impl Connections {
         permit: Option<OwnedSemaphorePermit>,
     ) -> Result<Counted<S>, S> {
         let address = peer.ip().to_canonical();
-        let is_exempt = address.is_loopback() || self.proxies.trusts(address);
-        if !is_exempt {
+        let origin = Origin::of(Some(address)).filter(|_| !self.proxies.trusts(address));
+        if let Some(origin) = origin {
             let mut addresses = self
                 .addresses
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
-            let count = addresses.entry(address).or_default();
+            let count = addresses.entry(origin).or_default();
             if *count >= self.per_address {
                 self.refused.fetch_add(1, Ordering::Relaxed);
                 tracing::debug!(%address, "too many connections from one address");
@@ -83,7 +84,7 @@ impl Connections {
             *count += 1;
         }
         let place = Place {
-            address,
+            origin,
             addresses: Arc::clone(&self.addresses),
             _permit: permit,
         };
@@ -108,21 +109,22 @@ pub struct ConnectionCounts {
 /// One counted connection; gives its place back when it goes.
 #[derive(Debug)]
 struct Place {
-    address: IpAddr,
-    addresses: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    origin: Option<Origin>,
+    addresses: Arc<Mutex<HashMap<Origin, usize>>>,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
+        let Some(origin) = self.origin else { return };
         let mut addresses = self
             .addresses
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = addresses.get_mut(&self.address) {
+        if let Some(count) = addresses.get_mut(&origin) {
             *count -= 1;
             if *count == 0 {
-                addresses.remove(&self.address);
+                addresses.remove(&origin);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! One request: to whom it goes by its path, and what every answer carries.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,9 +10,10 @@ use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::{
-    CONNECTION, CONTENT_TYPE, FORWARDED, HeaderName, HeaderValue, UPGRADE, VIA,
+    CONNECTION, CONTENT_TYPE, FORWARDED, HOST, HeaderName, HeaderValue, UPGRADE, VIA,
     X_CONTENT_TYPE_OPTIONS,
 };
+use hyper::http::uri::Authority;
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -41,10 +42,12 @@ pub(super) type Sockets = Engine<SocketIo<Realtime>>;
 pub(super) const MAX_HEADER_BYTES: usize = 64 * 1024;
 
 /// What proxies add to a request.
-const FORWARDING: [HeaderName; 4] = [
+const FORWARDING: [HeaderName; 6] = [
     FORWARDED,
     VIA,
     HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-proto"),
     HeaderName::from_static("x-real-ip"),
 ];
 
@@ -224,13 +227,25 @@ impl Dispatch {
     }
 }
 
-/// Whether the client is on this machine. A proxy on it says for whom it asks, and then the client is elsewhere.
+/// Whether the client is on this machine. A proxy on it says for whom it asks, and then the client is elsewhere. It has to call this
+/// machine by its own name too: a browser here can be led here by a name that a stranger's page chose.
 fn is_local<B>(request: &Request<B>) -> bool {
     let peer: Option<&SocketAddr> = request.extensions().get();
     let is_passed_on = FORWARDING
         .iter()
         .any(|name| request.headers().contains_key(name));
-    !is_passed_on && peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback())
+    !is_passed_on
+        && peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback())
+        && request.headers().get_all(HOST).iter().all(is_own_name)
+}
+
+fn is_own_name(host: &HeaderValue) -> bool {
+    let authority: Option<Authority> = host.to_str().ok().and_then(|host| host.parse().ok());
+    authority.is_some_and(|authority| {
+        let name = authority.host().trim_matches(['[', ']']);
+        let is_loopback = |address: IpAddr| address.to_canonical().is_loopback();
+        name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(is_loopback)
+    })
 }
 
 /// hyper reads in growing steps and looks at its own limit between them, so a head may be larger than that by a step.

@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use hyper::header::{HeaderMap, HeaderName};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::config::Subnet;
 
@@ -29,13 +29,19 @@ impl Proxies {
         if !self.trusts(client) {
             return peer;
         }
-        let lines: Vec<&str> = headers
+        // By bytes: a client can send any, and must not take what the proxy added behind them from us.
+        let lines: Vec<&[u8]> = headers
             .get_all(&FORWARDED_FOR)
             .iter()
-            .map(|line| line.to_str().unwrap_or_default())
+            .map(HeaderValue::as_bytes)
             .collect();
-        for entry in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
-            let Some(address) = address(entry.trim()) else {
+        let entries = lines
+            .iter()
+            .rev()
+            .flat_map(|line| line.rsplit(|byte| *byte == b','));
+        for entry in entries {
+            let text = std::str::from_utf8(entry).unwrap_or_default();
+            let Some(address) = address(text.trim()) else {
                 break;
             };
             client = address;
@@ -59,11 +65,12 @@ fn address(entry: &str) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
-    fn client(trusted: &[&str], peer: &str, lines: &[&str]) -> String {
+    fn client(trusted: &[&str], peer: &str, lines: &[impl AsRef<[u8]>]) -> String {
         let trusted: Vec<Subnet> = trusted.iter().map(|text| text.parse().unwrap()).collect();
         let mut headers = HeaderMap::new();
         for line in lines {
-            headers.append(FORWARDED_FOR, line.parse().unwrap());
+            let line = HeaderValue::from_bytes(line.as_ref()).unwrap();
+            headers.append(FORWARDED_FOR, line);
         }
         let peer = SocketAddr::new(peer.parse().unwrap(), 1);
         Proxies::new(&trusted)
@@ -77,7 +84,7 @@ mod tests {
         assert_eq!(client(&[], "127.0.0.1", &["203.0.113.7"]), "127.0.0.1");
         let trusted = ["10.0.0.0/8"];
         assert_eq!(client(&trusted, "192.0.2.1", &["203.0.113.7"]), "192.0.2.1");
-        assert_eq!(client(&trusted, "10.1.2.3", &[]), "10.1.2.3");
+        assert_eq!(client(&trusted, "10.1.2.3", &[""; 0]), "10.1.2.3");
     }
 
     #[test]
@@ -100,6 +107,17 @@ mod tests {
             (&["", ","], "127.0.0.1"),
         ] {
             assert_eq!(client(&trusted, "127.0.0.1", lines), expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_hide_nothing_that_stands_behind_them() {
+        for (line, expected) in [
+            (&b"\xff, 203.0.113.7"[..], "203.0.113.7"),
+            (b"1.2.3.4, \xff\xfe, 203.0.113.7, 127.0.0.1", "203.0.113.7"),
+            (b"203.0.113.7, \xff", "127.0.0.1"),
+        ] {
+            assert_eq!(client(&["127.0.0.1"], "127.0.0.1", &[line]), expected);
         }
     }
 }

@@ -7,11 +7,12 @@
 //! index until all of them are in it, so that nobody sees half of a group.
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 
 use super::error::Error;
 use super::index::{Index, Marker};
 use super::keys::Tree;
+use super::row_cache::RowCache;
 use super::tables::{Bytes, Row, Source};
 use super::transaction::Overlay;
 use crate::journal::Position;
@@ -24,9 +25,12 @@ pub(super) struct Live {
     state: RwLock<State>,
     /// Held while rows go into the index; taken before the lock of `state`.
     draining: Mutex<()>,
+    cache: Arc<RowCache>,
 }
 
 struct State {
+    /// Rows of the index. Those that wait are not asked for there, and leave it before the index changes.
+    cache: Arc<RowCache>,
     /// `None` while a broken index is being opened anew and reads have to be refused.
     index: Option<Arc<Index>>,
     /// Committed since the last draining began.
@@ -45,6 +49,7 @@ impl State {
     fn put(&mut self, index: Index, reached: Reached) -> Option<Arc<Index>> {
         self.waiting = Overlay::default();
         self.leaving = Arc::default();
+        self.cache.forget_all();
         (self.left_at, self.reached, self.applied) = (reached, reached, reached.0);
         self.index.replace(Arc::new(index))
     }
@@ -62,8 +67,10 @@ impl std::fmt::Debug for Snapshot<'_> {
 impl Live {
     /// The index has everything up to `reached`.
     pub(super) fn new(index: Index, reached: Reached) -> Self {
+        let cache = Arc::<RowCache>::default();
         Self {
             state: RwLock::new(State {
+                cache: Arc::clone(&cache),
                 index: Some(Arc::new(index)),
                 waiting: Overlay::default(),
                 leaving: Arc::default(),
@@ -72,11 +79,21 @@ impl Live {
                 reached,
             }),
             draining: Mutex::new(()),
+            cache,
         }
     }
 
     pub(super) fn snapshot(&self) -> Snapshot<'_> {
         Snapshot(self.state.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The same, unless somebody is just changing it or a new index is being opened.
+    pub(super) fn try_snapshot(&self) -> Option<Snapshot<'_>> {
+        match self.state.try_read() {
+            Ok(state) => Some(Snapshot(state)),
+            Err(TryLockError::Poisoned(poisoned)) => Some(Snapshot(poisoned.into_inner())),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     fn change(&self) -> RwLockWriteGuard<'_, State> {
@@ -127,6 +144,10 @@ impl Live {
             generation: index.generation(),
             applied: left_at.0,
         };
+        // Readers have these rows from what is leaving, until all of them are in the index: nobody can bring one back meanwhile.
+        for (tree, key, _) in leaving.rows() {
+            self.cache.forget(tree, key);
+        }
         // A commit may have events and no rows: the index has to say all the same that it has come so far, or it would be behind
         // the checkpoint that rests on this.
         let outcome = if leaving.is_empty() && applied == left_at.0 {
@@ -185,10 +206,16 @@ impl Source for Snapshot<'_> {
     fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Bytes>, Error> {
         let state = &self.0;
         let changed = state.waiting.get(tree, key);
-        match changed.or_else(|| state.leaving.get(tree, key)) {
-            Some(value) => Ok(value.clone()),
-            None => state.index.as_ref().ok_or_else(unavailable)?.get(tree, key),
+        if let Some(value) = changed.or_else(|| state.leaving.get(tree, key)) {
+            return Ok(value.clone());
         }
+        let index = state.index.as_ref().ok_or_else(unavailable)?;
+        if let Some(known) = state.cache.get(tree, key) {
+            return Ok(known);
+        }
+        let found = index.get(tree, key)?;
+        state.cache.keep(tree, key, &found);
+        Ok(found)
     }
 
     fn range(&self, tree: Tree, range: Range<Vec<u8>>) -> Box<dyn Iterator<Item = Row> + '_> {

@@ -34,6 +34,7 @@ mod reading;
 mod repair;
 mod replica;
 mod reports;
+mod row_cache;
 mod schema;
 mod social_check;
 #[cfg(test)]
@@ -252,6 +253,33 @@ impl Store {
         reading
             .await
             .unwrap_or_else(|_| Err(Error::Panicked.into()))
+    }
+
+    /// As [`Store::read`], for a job of a few rows: it runs at once on the caller's thread, because handing it to another one costs more
+    /// than the job. Only where that would have to wait for the writer it is handed over.
+    pub async fn look<T, E, J>(&self, job: J) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        J: FnOnce(&Snapshot<'_>) -> Result<T, E> + Send + 'static,
+    {
+        match self.look_now(job) {
+            Ok(found) => found,
+            Err(job) => self.read(job).await,
+        }
+    }
+
+    /// Gives the job back if it would have to wait.
+    fn look_now<T, E, J>(&self, job: J) -> Result<Result<T, E>, J>
+    where
+        E: From<Error>,
+        J: FnOnce(&Snapshot<'_>) -> Result<T, E>,
+    {
+        let Some(snapshot) = self.shared.live.try_snapshot() else {
+            return Err(job);
+        };
+        let found = catch_unwind(AssertUnwindSafe(|| job(&Tables(snapshot))));
+        Ok(found.unwrap_or_else(|_| Err(Error::Panicked.into())))
     }
 
     /// Makes the index durable up to here, so that the next start replays less. Blocks; does not hold up writers.

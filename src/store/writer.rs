@@ -18,7 +18,7 @@ use super::error::Error;
 use super::index::Index;
 use super::open;
 use super::repair;
-use super::tables::Tables;
+use super::tables::{Bytes, Tables};
 use super::transaction::{OnCommit, Outcome, Overlay, Staged};
 use super::{Shared, Transaction};
 use crate::id::Mint;
@@ -84,7 +84,7 @@ pub(super) struct Broken {
 #[derive(Default)]
 struct Group {
     changes: Overlay,
-    commits: Vec<Commit>,
+    commits: Vec<Commit<Bytes>>,
     bytes: usize,
     on_commit: Vec<OnCommit>,
     replies: Vec<Reply>,
@@ -258,17 +258,17 @@ impl Writer {
         }
         group.on_commit.extend(on_commit);
         if !changes.is_empty() || !events.is_empty() {
-            let writes: Vec<Write> = changes
+            let writes: Vec<Write<Bytes>> = changes
                 .rows()
                 .map(|(tree, key, value)| Write {
                     tree: tree as u8,
-                    key: key.to_vec(),
-                    value: value.map(|value| value.to_vec()),
+                    key: key.clone(),
+                    value: value.cloned(),
                 })
                 .collect();
             group.bytes += writes
                 .iter()
-                .map(|w| w.key.len() + w.value.as_ref().map_or(0, Vec::len))
+                .map(|w| w.key.len() + w.value.as_ref().map_or(0, |value| value.len()))
                 .sum::<usize>();
             group.commits.push(Commit {
                 number,
@@ -309,7 +309,7 @@ impl Writer {
         Ok(())
     }
 
-    fn append(&mut self, group: &[Commit]) -> Result<Position, Error> {
+    fn append(&mut self, group: &[Commit<Bytes>]) -> Result<Position, Error> {
         #[cfg(test)]
         if self.shared.settings.faults.journal_cannot_sync() {
             self.journal.fail_syncs();

@@ -1,9 +1,11 @@
 // The examples, run as they are. Their dependencies are this folder's: each is copied to a place that finds them.
 
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
@@ -12,6 +14,7 @@ import { pair } from './support/rest.mjs';
 import { Server } from './support/server.mjs';
 import { ask, connected, next } from './support/sockets.mjs';
 
+const README = fileURLToPath(new URL('../../README.md', import.meta.url));
 const EXAMPLES = fileURLToPath(new URL('../../examples/', import.meta.url));
 const patience = { timeout: 600_000 };
 
@@ -36,6 +39,25 @@ test('examples/node prints the conversation and ends', patience, async () => {
     'Rohan  ← Lakshmi: हाँ! He whistles while you decide.',
     'Lakshmi ← Rohan: Then I have decided. मैं कल आता हूँ।',
   ]);
+});
+
+test('the client in the README hears what it sends, and knows that it is stored', patience, async () => {
+  const { one, chat } = await pair(server, 'readme');
+  const [, snippet] = /```js\n(.*?)```/s.exec(await readFile(README, 'utf8'));
+  const file = join(place, 'readme.mjs');
+  const given = `const [token, chatId] = ${JSON.stringify([one.token, chat._id])};\n`;
+  await writeFile(file, given + snippet.replace('http://localhost:3010', server.url));
+  // It listens for ever.
+  const child = spawn('node', [file], { stdio: ['ignore', 'pipe', 'inherit'], signal: AbortSignal.timeout(60_000) });
+  const ended = once(child, 'exit');
+  const lines = [];
+  for await (const line of createInterface({ input: child.stdout })) {
+    lines.push(line);
+    if (lines.length === 2) child.kill();
+  }
+  await ended;
+  const [stored] = (await one.get(`/${chat._id}/messages`)).messages;
+  assert.deepEqual(lines.sort(), [`${stored.sender.name} Namaste!`, `true ${stored._id}`].sort());
 });
 
 test('the hooks of examples/react hold a conversation, also across a restart', patience, async () => {

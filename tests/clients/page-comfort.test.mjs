@@ -232,8 +232,15 @@ describe('the chat page', { timeout: 600_000 }, () => {
       const faults = [];
       let most = 0;
       for (let step = 0; step < 20_000; step += 1) {
+        // Whoever scrolls by 700 sees what was read 700 further down, whatever is put above it meanwhile.
+        const row = [...document.querySelectorAll('.message')].find((one) => one.getBoundingClientRect().bottom > 0);
+        const { seq } = row.dataset;
+        const goal = row.getBoundingClientRect().top + Math.min(700, scroller.scrollTop);
         scroller.scrollTop -= 700;
         await frame();
+        const same = document.querySelector(`.message[data-seq="${seq}"]`)?.getBoundingClientRect().top;
+        // At the very top the line that says so comes and goes.
+        if (same !== undefined && scroller.scrollTop > 100 && Math.abs(same - goal) > 2) faults.push(`${seq} is at ${same}, not at ${goal}`);
         const shown = rows();
         most = Math.max(most, shown.length);
         if (shown.some((seq, index) => index > 0 && seq !== shown[index - 1] + 1)) faults.push(shown);

@@ -196,6 +196,7 @@ describe('the demo page', { timeout: 600_000 }, () => {
   test('a blocked chat cannot be written in until it is unblocked', async () => {
     const [meera, asha] = await Promise.all([pageOf('meera'), pageOf('asha')]);
     await Promise.all([openChat(meera, 'asha'), openChat(asha, 'meera')]);
+    await meera.getByTestId('menu').click();
     await meera.getByTestId('block').click();
     await meera.getByTestId('confirm').click();
     await asha.getByTestId('blocked').filter({ hasText: 'Meera has blocked this chat' }).waitFor();

@@ -10,6 +10,7 @@ mod chat;
 mod corpus;
 mod engineio;
 mod engineio_official;
+mod manual;
 mod packaging;
 mod socketio;
 mod socketio_official;

@@ -51,7 +51,7 @@ function menu(chosen) {
   return h('header', { class: 'admin-head' },
     h('p', { class: 'brand' }, icon('paw'), 'jivchat admin'),
     h('nav', { 'aria-label': 'Main' }, ...Object.entries(VIEWS).map(link)),
-    h('button', { class: 'icon-button', type: 'button', 'aria-label': 'Settings', title: 'Settings', on: { click: showSettings } }, icon('settings')),
+    h('button', { class: 'icon-button', type: 'button', 'aria-label': 'Settings', title: 'Settings', on: { click: () => showSettings() } }, icon('settings')),
     h('button', { class: 'icon-button', type: 'button', 'aria-label': 'Sign out', title: 'Sign out', data: { testid: 'sign-out' }, on: { click: () => { signOut(); show(); } } }, icon('out')));
 }
 

@@ -54,6 +54,20 @@ export class Api {
     return this.#call('PUT', `/${chatId}/toggle-block`);
   }
 
+  /** Everybody this person has blocked: `{_id, name, profilePicture?, blockedAt}`. */
+  async blockedUsers() {
+    return (await this.#call('GET', '/blocked-users')).users;
+  }
+
+  setUserBlocked(userId, isBlocked) {
+    return this.#call(isBlocked ? 'PUT' : 'DELETE', `/block-user/${encodeURIComponent(userId)}`);
+  }
+
+  /** @param {{chatId?: string, messageId?: string, userId?: string, reason: string, text: string}} report about one of the three */
+  report(report) {
+    return this.#call('POST', '/report', report);
+  }
+
   /** XMLHttpRequest, because fetch does not tell how much of a body has been sent. */
   sendMedia(chatId, { file, caption, clientMessageId, onprogress, signal }) {
     const form = new FormData();

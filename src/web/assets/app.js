@@ -3,6 +3,7 @@
 import { demoSession } from './api.js';
 import { Client } from './client.js';
 import { notify, showSettings } from './dialogs.js';
+import { showBlocked } from './dialogs-people.js';
 import { avatar, fill, h, icon } from './dom.js';
 import { applyChoices, t } from './language.js';
 import { Model } from './model.js';
@@ -66,7 +67,7 @@ function openMessenger(me, { users, pets, renew, leave, hint }) {
     banner,
     h('section', { class: 'sidebar', 'aria-labelledby': 'chats-title' },
       h('h2', { id: 'chats-title', class: 'visually-hidden' }, t('chats.title')),
-      meHeader(me, hint, leave), pets.length > 0 && tabs(unread), chats.element),
+      meHeader(me, { hint, leave, onblocked: () => showBlocked(model, client) }), pets.length > 0 && tabs(unread), chats.element),
     h('div', { class: 'pane' }, shop, conversation.element));
   root.replaceChildren(shell);
 
@@ -133,11 +134,12 @@ function nothingChosen() {
   return h('section', { class: 'pets state', data: { testid: 'nothing-chosen' } }, icon('chats'), h('h2', {}, t('chats.choose')), h('p', {}, t('chats.chooseText')));
 }
 
-function meHeader(me, hint, leave) {
+function meHeader(me, { hint, leave, onblocked }) {
+  const blocked = () => h('section', { class: 'settings-more' }, h('button', { class: 'button', value: 'close', data: { testid: 'blocked-people' }, on: { click: onblocked } }, icon('block'), t('blocked.title')));
   return h('header', { class: 'me' },
     avatar(me, 40),
     h('div', { class: 'me-text' }, h('span', { class: 'me-name' }, me.name), h('span', { class: 'me-hint' }, hint)),
-    h('button', { class: 'icon-button', type: 'button', 'aria-label': t('settings.title'), title: t('settings.title'), data: { testid: 'settings' }, on: { click: showSettings } }, icon('settings')),
+    h('button', { class: 'icon-button', type: 'button', 'aria-label': t('settings.title'), title: t('settings.title'), data: { testid: 'settings' }, on: { click: () => showSettings(blocked()) } }, icon('settings')),
     h('a', { class: 'icon-button', href: leave.href, 'aria-label': leave.label, title: leave.label, data: { testid: 'switch-user' }, on: { click: () => leave.onleave?.() } }, icon(leave.icon)));
 }
 

@@ -144,6 +144,21 @@ export class Client {
     });
   }
 
+  /** Whom this person has blocked. The answer is the whole truth, so the last one that comes is right. */
+  loadBlockedUsers() {
+    return this.#guard(async () => this.#model.setBlockedUsers(await this.api.blockedUsers()));
+  }
+
+  async setUserBlocked(userId, isBlocked) {
+    await this.#guard(() => this.api.setUserBlocked(userId, isBlocked));
+    await this.loadBlockedUsers();
+  }
+
+  /** @returns {Promise<boolean>} whether it was taken */
+  async report(report) {
+    return (await this.#guard(() => this.api.report(report))) !== undefined;
+  }
+
   #listen() {
     const { socket } = this;
     const model = this.#model;
@@ -158,6 +173,7 @@ export class Client {
       messageDeleted: ({ chatId, messageId }) => model.tombstones(chatId, [messageId]),
       messagesDeleted: ({ chatId, messageIds }) => model.tombstones(chatId, messageIds),
       chatBlocked: ({ chatId, blockedBy }) => model.setBlocked(chatId, blockedBy),
+      userBlocked: () => this.loadBlockedUsers(),
       newChat: (chat) => model.putChat(chat),
       chatUpdated: (change) => model.updateChat(change),
       unreadCount: ({ chatId, count }) => model.setUnread(chatId, count),
@@ -181,6 +197,7 @@ export class Client {
     this.socket.emit('online');
     this.#join();
     this.outbox.flush();
+    this.loadBlockedUsers();
     await this.#refresh();
   }
 

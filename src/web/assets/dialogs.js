@@ -64,8 +64,8 @@ export function showPictures(pictures, index) {
   close.focus();
 }
 
-/** Language, theme, and what the keys do. */
-export function showSettings() {
+/** Language, theme, what the keys do, and what else a page has to offer. @param {...Node} more */
+export function showSettings(...more) {
   const choice = (name, value, label, isChosen, onchoose) => h('label', { class: 'choice' },
     h('input', { type: 'radio', name, value, checked: isChosen, data: { testid: `${name}-${value}` }, on: { change: () => onchoose(value) } }),
     h('span', { lang: name === 'language' ? value : language }, label));
@@ -74,6 +74,7 @@ export function showSettings() {
   show(titled(t('settings.title'), { data: { testid: 'settings-dialog' } },
     group('settings.language', ...Object.entries(LANGUAGES).map(([code, name]) => choice('language', code, name, code === language, chooseLanguage))),
     group('settings.theme', ...THEMES.map((name) => choice('theme', name, t(`settings.${name}`), name === theme(), chooseTheme))),
+    ...more,
     h('section', { class: 'only-wide' },
       h('h3', {}, t('settings.keys')),
       h('dl', { class: 'keys' },
@@ -82,11 +83,11 @@ export function showSettings() {
     h('div', { class: 'dialog-actions' }, h('button', { class: 'button', value: 'close', autofocus: true }, t('dialog.close')))));
 }
 
-/** A notice that goes away by itself; screen readers hear it at once. */
-export function notify(message) {
+/** A notice that goes away by itself; screen readers hear it at once. @param {'fault'|'good'} kind */
+export function notify(message, kind = 'fault') {
   let stack = document.querySelector('.notices');
   if (!stack) document.body.append((stack = h('div', { class: 'notices', role: 'alert' })));
-  const notice = h('p', { class: 'notice', data: { testid: 'notice' } }, message);
+  const notice = h('p', { class: `notice is-${kind}`, data: { testid: 'notice' } }, message);
   stack.append(notice);
   setTimeout(() => notice.remove(), NOTICE_MS);
 }

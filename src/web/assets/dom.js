@@ -63,6 +63,8 @@ const ICONS = {
   out: 'M10 4H5v16h5M14 8l4 4-4 4M18 12H9',
   clock: 'M12 4a8 8 0 1 0 0 16 8 8 0 0 0 0-16zM12 8v4l3 2',
   warning: 'M12 4l9 16H3zM12 10v4M12 17v.5',
+  flag: 'M6 21V4M6 5c4-2.5 7 2 12 0v9c-5 2-8-2.5-12 0',
+  more: 'M12 5v.01M12 12v.01M12 19v.01',
 };
 
 /** Somebody's picture if it comes from here, else their initials: nothing is fetched from other hosts. */

@@ -32,6 +32,8 @@ export class Model extends EventTarget {
   chatsLoaded = false;
   /** Why the list is not there, if loading it failed. */
   chatsFailure;
+  /** Whom this person has blocked: `{_id, name, profilePicture?}`; nothing until it is known. */
+  blockedUsers;
   #typing = new Map();
   #announced = false;
 
@@ -164,6 +166,15 @@ export class Model extends EventTarget {
     const chat = this.chats.get(chatId);
     if (chat) chat.blockedBy = blockedBy;
     this.changed();
+  }
+
+  setBlockedUsers(users) {
+    this.blockedUsers = users;
+    this.changed();
+  }
+
+  hasBlocked(userId) {
+    return this.blockedUsers?.some(({ _id }) => _id === userId) ?? false;
   }
 
   setPresence(userId, { isOnline, lastSeen }) {

@@ -1,9 +1,11 @@
 /** An open chat: its head with the pet, its messages or why there are none, and the place to write. */
 
 import { confirm, notify, showPictures } from './dialogs.js';
+import { askReport } from './dialogs-people.js';
 import { avatar, fill, h, icon, petPicture } from './dom.js';
 import { clock, day, lastSeen, preview, price } from './format.js';
 import { t } from './language.js';
+import { menuButton } from './menu.js';
 import { face, stateBlock, updatePresence } from './view-chats.js';
 import { composerView } from './view-composer.js';
 import { historyView } from './view-history.js';
@@ -21,6 +23,7 @@ export function conversationView(model, client) {
     ondiscard: (entry) => client.outbox.discard(entry),
     onpicture: (message) => showPicture(message),
     onjump: ({ _id }) => jumpTo(_id),
+    onreport: (message) => report({ messageId: message._id }, t('report.message')),
     ondelete: async (message) => {
       if (await confirm({ title: t('delete.question'), text: t('delete.text'), action: t('delete.action') })) client.deleteMessage(message);
     },
@@ -76,17 +79,41 @@ export function conversationView(model, client) {
   async function toggleBlock(chat) {
     const mine = chat.blockedBy.includes(model.me._id);
     const { name } = chat.other;
-    if (mine || (await confirm({ title: t('block.question', { name }), text: t('block.text', { name }), action: t('block.blockShort') }))) client.toggleBlock(chat._id);
+    if (mine || (await confirm({ title: t('block.questionChat', { name }), text: t('block.text', { name }), action: t('block.blockShort') }))) client.toggleBlock(chat._id);
+  }
+
+  async function toggleBlockOfPerson({ other: { _id, name } }) {
+    const lifts = model.hasBlocked(_id);
+    if (lifts || (await confirm({ title: t('block.question', { name }), text: t('block.personText', { name }), action: t('block.blockShort') }))) client.setUserBlocked(_id, !lifts);
+  }
+
+  /** To the marketplace; the other person does not hear of it. */
+  async function report(about, title) {
+    const { other: { _id, name } } = model.chats.get(chatId);
+    const answer = await askReport({ title, name, canBlock: !model.hasBlocked(_id) });
+    if (!answer) return;
+    if (await client.report({ ...about, reason: answer.reason, text: answer.text })) notify(t('report.thanks'), 'good');
+    if (answer.blocks) client.setUserBlocked(_id, true);
+  }
+
+  function menuOf(chat, blocksChat) {
+    const { _id, name } = chat.other;
+    const blocksPerson = model.hasBlocked(_id);
+    return menuButton(t('chat.menu'), 'menu', [
+      { icon: 'flag', label: t('report.person', { name }), testid: 'report-person', onchoose: () => report({ userId: _id }, t('report.person', { name })) },
+      { icon: 'chats', label: t(blocksChat ? 'block.unblockChat' : 'block.blockChat'), testid: 'block', onchoose: () => toggleBlock(model.chats.get(chat._id)) },
+      { icon: 'block', label: t(blocksPerson ? 'block.unblock' : 'block.block', { name }), testid: 'block-person', onchoose: () => toggleBlockOfPerson(chat) },
+    ]);
   }
 
   function updateHead(chat) {
     const mine = chat.blockedBy.includes(model.me._id);
     const { name } = chat.other;
-    fill(head, `${face(chat)}|${mine}`, () => [
+    fill(head, `${face(chat)}|${mine}|${model.hasBlocked(chat.other._id)}`, () => [
       h('a', { class: 'icon-button only-narrow', href: '#', 'aria-label': t('chat.back'), data: { testid: 'back' } }, icon('back')),
       h('span', { class: 'avatar-frame' }, avatar(chat.other, 40), h('span', { class: 'presence', data: { testid: 'presence' } })),
       h('div', { class: 'head-text' }, h('h2', {}, name), h('p', { class: 'head-status', data: { testid: 'status' } })),
-      h('button', { class: 'icon-button', type: 'button', 'aria-pressed': String(mine), 'aria-label': t(mine ? 'block.unblock' : 'block.block', { name }), title: t(mine ? 'block.unblockShort' : 'block.blockShort'), data: { testid: 'block' }, on: { click: () => toggleBlock(model.chats.get(chat._id)) } }, icon('block')),
+      menuOf(chat, mine),
       chat.petListing && petBar(chat.petListing),
     ]);
     const presence = model.presence.get(chat.other._id);
@@ -96,16 +123,16 @@ export function conversationView(model, client) {
   }
 
   function updateFoot(chat) {
-    const isBlocked = chat.blockedBy.length > 0;
+    const { _id, name } = chat.other;
+    const blocksChat = chat.blockedBy.includes(model.me._id);
     // Somebody was erased: there is nobody to write to.
-    const isOver = chat.isActive === false;
-    const mine = chat.blockedBy.includes(model.me._id);
-    const { name } = chat.other;
-    blocked.hidden = !isBlocked && !isOver;
-    composer.element.hidden = isBlocked || isOver;
-    fill(blocked, `${face(chat)}|${isOver}|${isBlocked}|${mine}`, () => [
-      isOver ? h('p', {}, t('chat.over')) : h('p', {}, t(mine ? 'block.mine' : 'block.theirs', { name })),
-      mine && !isOver && h('button', { class: 'button', type: 'button', data: { testid: 'unblock' }, on: { click: () => toggleBlock(model.chats.get(chat._id)) } }, t('block.unblockShort')),
+    const kind = chat.isActive === false ? 'over' : model.hasBlocked(_id) ? 'person' : blocksChat ? 'mine' : chat.blockedBy.length > 0 ? 'theirs' : undefined;
+    blocked.hidden = !kind;
+    composer.element.hidden = Boolean(kind);
+    const lift = { person: () => toggleBlockOfPerson(chat), mine: () => toggleBlock(model.chats.get(chat._id)) }[kind];
+    fill(blocked, `${face(chat)}|${kind}`, () => [
+      kind && h('p', {}, t(kind === 'over' ? 'chat.over' : `block.${kind}`, { name })),
+      lift && h('button', { class: 'button', type: 'button', data: { testid: 'unblock' }, on: { click: lift } }, t('block.unblockShort')),
     ]);
   }
 

@@ -13,7 +13,7 @@ export function tick(status) {
 
 /**
  * @param {object} message a stored message or a pending one
- * @param {{onreply: Function, ondelete: Function, onretry: Function, ondiscard: Function, onjump: Function, onpicture: Function}} actions
+ * @param {{onreply: Function, ondelete: Function, onreport: Function, onretry: Function, ondiscard: Function, onjump: Function, onpicture: Function}} actions
  */
 export function messageView(message, isOwn, actions) {
   const element = h('li', { class: `message ${isOwn ? 'is-own' : 'is-other'}`, tabIndex: -1, data: { testid: 'message', own: isOwn } });
@@ -116,8 +116,9 @@ function updateProgress(bubble, message, { ondiscard }) {
   row.querySelector('.upload-percent').textContent = message.waiting ? t('message.waiting') : t('message.progress', { percent: Math.floor(progress * 100) });
 }
 
-function actionBar(message, isOwn, { onreply, ondelete }) {
+function actionBar(message, isOwn, { onreply, ondelete, onreport }) {
   return h('div', { class: 'actions' },
     h('button', { class: 'icon-button', type: 'button', 'aria-label': t('message.reply'), title: t('message.reply'), data: { testid: 'reply' }, on: { click: () => onreply(message) } }, icon('reply')),
-    isOwn && h('button', { class: 'icon-button', type: 'button', 'aria-label': t('message.delete'), title: t('message.delete'), data: { testid: 'delete' }, on: { click: () => ondelete(message) } }, icon('trash')));
+    isOwn && h('button', { class: 'icon-button', type: 'button', 'aria-label': t('message.delete'), title: t('message.delete'), data: { testid: 'delete' }, on: { click: () => ondelete(message) } }, icon('trash')),
+    !isOwn && h('button', { class: 'icon-button', type: 'button', 'aria-label': t('message.report'), title: t('message.report'), data: { testid: 'report' }, on: { click: () => onreport(message) } }, icon('flag')));
 }

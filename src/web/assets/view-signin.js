@@ -27,5 +27,5 @@ export function signInView() {
 }
 
 export function settingsButton() {
-  return h('button', { class: 'icon-button', type: 'button', 'aria-label': t('settings.title'), title: t('settings.title'), data: { testid: 'settings' }, on: { click: showSettings } }, icon('settings'));
+  return h('button', { class: 'icon-button', type: 'button', 'aria-label': t('settings.title'), title: t('settings.title'), data: { testid: 'settings' }, on: { click: () => showSettings() } }, icon('settings'));
 }

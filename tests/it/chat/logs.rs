@@ -130,6 +130,7 @@ async fn what_takes_long_is_told() {
         .map(|n| json!({ "_id": format!("pet-{n}"), "title": "t".repeat(180), "about": "x".repeat(4000) }))
         .collect();
     let rohan = process.user("rohan");
+    rohan.get("/api/chat/my-chats").await.ok(200);
     let chat = asha.chat_with(&rohan).await;
     let auth = json!({ "token": token("asha", Some("asha")) });
     let mut socket = Client::try_connect(process.address, Some(&auth), &[])
@@ -184,6 +185,7 @@ async fn nothing_secret_is_logged_at_any_level() {
     let flags = ["--log", "trace", "--private-media", "--slow-operation", "1"];
     let process = Process::spawn(command(directory.path(), &flags)).await;
     let (asha, rohan) = (process.user("asha"), process.user("rohan"));
+    rohan.get("/api/chat/my-chats").await.ok(200);
     let chat = asha.chat_with(&rohan).await;
     let auth = json!({ "token": rohan.token });
     let mut socket = Client::try_connect(process.address, Some(&auth), &[])

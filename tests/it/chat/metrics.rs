@@ -110,7 +110,13 @@ async fn what_happens_is_counted() {
 async fn they_are_for_this_machine_and_for_who_has_the_key() {
     let open = TestServer::start(&[]).await;
     let keyed = TestServer::start(&["--admin-key", KEY]).await;
-    for name in ["X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"] {
+    for name in [
+        "X-Forwarded-For",
+        "Forwarded",
+        "X-Real-IP",
+        "Via",
+        "X-Forwarded-Proto",
+    ] {
         let passed_on = |reader: &Rest| {
             let ask = reader.ask("GET", "/metrics");
             ask.header(name, "198.51.100.7").answer()
@@ -122,6 +128,17 @@ async fn they_are_for_this_machine_and_for_who_has_the_key() {
         passed_on(&wrong).await.refused(401, "token_invalid");
         let host = anonymous.with_token(KEY);
         assert_eq!(passed_on(&host).await.status, 200);
+    }
+    for (host, status) in [
+        ("localhost", 200),
+        ("127.0.0.1:3010", 200),
+        ("[::1]:3010", 200),
+        ("rebound.example.com", 404),
+        ("127.0.0.1.example.com", 404),
+    ] {
+        let ask = open.anonymous().ask("GET", "/metrics");
+        let answer = ask.header("Host", host).answer().await;
+        assert_eq!(answer.status, status, "{host}");
     }
     let posted = open.anonymous().ask("POST", "/metrics").answer().await;
     assert_eq!(
