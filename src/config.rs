@@ -392,6 +392,9 @@ pub struct Log {
         value_name = "FILTER"
     )]
     pub log: String,
+    /// Milliseconds from which on a request, an event of a socket or a commit is logged as slow, with what it was; 0 for never. The time in which a client sends or waits for events is not counted
+    #[arg(long, default_value_t = 1000, value_name = "MS", value_parser = clap::value_parser!(u64).range(0..=3_600_000))]
+    pub slow_operation: u64,
 }
 
 /// `*`, nothing, or scheme, host and perhaps port: what a browser sends as `Origin`.

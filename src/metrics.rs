@@ -4,10 +4,14 @@
 mod figures;
 mod histogram;
 mod process;
+mod slow;
+mod volume;
 
 pub use self::figures::{Figures, Latency, Snapshot, TopChat, Totals};
 pub use self::histogram::{Durations, Histogram};
 pub use self::process::Process;
+pub use self::slow::{SlowThreshold, millis};
+pub use self::volume::Volume;
 
 /// Where somebody was told no.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

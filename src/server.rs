@@ -7,7 +7,9 @@ mod dispatch;
 mod exposition;
 mod malformed;
 mod proxy;
+mod pulse;
 mod reload;
+mod request_id;
 mod serving;
 mod settings;
 mod tasks;
@@ -17,7 +19,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
@@ -28,6 +30,7 @@ use self::connections::Connections;
 pub use self::counts::{ConnectionCounts, Counts};
 use self::dispatch::Dispatch;
 use self::proxy::Proxies;
+pub use self::pulse::Pulse;
 pub use self::reload::Reload;
 pub use self::settings::{expiry, strength};
 use self::tasks::Background;
@@ -48,7 +51,7 @@ use crate::guard::Guard;
 use crate::media::{Media, Owner, OwnerError};
 use crate::metrics::Figures;
 use crate::realtime::{Delivery, Realtime};
-use crate::socketio::{Io, SocketIo};
+use crate::socketio::{Io, Namespace, SocketIo};
 use crate::store::{self, Store, WriterThread};
 use crate::web::{Demo, Pages};
 
@@ -215,13 +218,9 @@ impl Server {
             Arc::clone(&access),
             Arc::clone(&guard),
             Arc::clone(&figures),
+            settings::slow(config),
         );
-        let sockets = SocketIo::new(
-            settings::socketio_config(config),
-            Io::of(&[namespace]),
-            realtime,
-        );
-        let engine = Engine::new(settings::engine_config(config), sockets);
+        let engine = engine(config, realtime, namespace);
         let connections = Arc::new(connections(network));
         background.add(disposal.clone().run(settings::disposal_policy(config)));
         let api = Api {
@@ -257,6 +256,9 @@ impl Server {
             hsts: settings::hsts(config),
             certificates: certificates.clone(),
             header_timeout: Duration::from_secs(network.header_timeout),
+            started_at: SystemTime::now(),
+            slow: settings::slow(config),
+            directories: settings::directories(config),
         };
         Ok(Self {
             listener,
@@ -294,6 +296,11 @@ impl Server {
             let dispatch = dispatch.upgrade()?;
             Some(Counts::read(&dispatch.connections, &dispatch.engine))
         }
+    }
+
+    /// For whoever has to know whether it works.
+    pub fn pulse(&self) -> Pulse {
+        Pulse::of(&self.dispatch)
     }
 
     /// The demo, if it was asked for.
@@ -377,6 +384,7 @@ async fn open_store(config: &Serve) -> Result<(Store, WriterThread), Error> {
     };
     let opening = tokio::task::spawn_blocking(move || Store::open(&options));
     let (store, writer) = opening.await.map_err(|_| store::Error::Panicked)??;
+    store.warn_of_slow_commits(settings::slow(config));
     warn_of_half_an_import(&store).await?;
     Ok((store, writer))
 }
@@ -427,6 +435,12 @@ fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
     socket.set_nodelay(true)?;
     socket.bind(address)?;
     Ok(socket)
+}
+
+fn engine(config: &Serve, realtime: Realtime, namespace: Namespace) -> dispatch::Sockets {
+    let io = Io::of(&[namespace]);
+    let sockets = SocketIo::new(settings::socketio_config(config), io, realtime);
+    Engine::new(settings::engine_config(config), sockets)
 }
 
 /// What the admin API tells of the layers below the chat.

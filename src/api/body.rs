@@ -2,8 +2,10 @@
 //! taken off the wire and thrown away. Closing on unread bytes would be a reset, and the client might never see why.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -16,21 +18,43 @@ const MAX_DRAINED: usize = 64 << 20;
 /// And for no longer than this.
 const MAX_DRAIN_TIME: Duration = Duration::from_secs(5);
 
+/// How long a request was kept waiting for its own body. Whoever wants to know puts one into its extensions.
+#[derive(Debug, Clone, Default)]
+pub struct Waited(Arc<AtomicU64>);
+
+impl Waited {
+    /// Until now.
+    pub fn time(&self) -> Duration {
+        Duration::from_micros(self.0.load(Ordering::Relaxed))
+    }
+
+    fn add(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.0.fetch_add(micros, Ordering::Relaxed);
+    }
+}
+
 /// The body of a request to the API.
 #[derive(Debug)]
 pub(super) struct RequestBody {
     incoming: Option<Incoming>,
     /// A client that waits for `100 Continue` has sent nothing yet, and asking for the rest would make it.
     drains: bool,
+    waited: Waited,
+    /// Since when its next piece is waited for.
+    asked: Option<Instant>,
 }
 
 impl RequestBody {
     /// Takes over the body of a request.
     pub(super) fn of(request: Request<Incoming>) -> Request<Self> {
         let drains = !request.headers().contains_key(EXPECT);
+        let waited = request.extensions().get().cloned().unwrap_or_default();
         request.map(|incoming| Self {
             incoming: Some(incoming),
             drains,
+            waited,
+            asked: None,
         })
     }
 }
@@ -43,10 +67,16 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        match &mut self.incoming {
-            Some(incoming) => Pin::new(incoming).poll_frame(cx),
-            None => Poll::Ready(None),
+        let Some(incoming) = &mut self.incoming else {
+            return Poll::Ready(None);
+        };
+        let polled = Pin::new(incoming).poll_frame(cx);
+        if polled.is_pending() {
+            self.asked.get_or_insert_with(Instant::now);
+        } else if let Some(asked) = self.asked.take() {
+            self.waited.add(asked.elapsed());
         }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -63,6 +93,9 @@ impl Body for RequestBody {
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
+        if let Some(asked) = self.asked.take() {
+            self.waited.add(asked.elapsed());
+        }
         let rest = self
             .incoming
             .take()

@@ -24,6 +24,7 @@ use percent_encoding::percent_decode_str;
 use self::admin::Resource;
 pub use self::admin::{AdminKey, Connections, Gauge, TokenMint};
 use self::body::RequestBody;
+pub use self::body::Waited;
 pub use self::failure::Failure;
 pub use self::response::{Body, failed};
 pub(crate) use self::response::{envelope, full};

@@ -45,7 +45,7 @@ pub use self::floods::Bounds;
 use self::floods::Watch;
 pub use self::history::{History, HistoryPage, Pages};
 pub use self::messages::{MAX_CLIENT_ID, NewMessage, Sent};
-pub use self::operations::{Compaction, Load, Statistics, StorageState};
+pub use self::operations::{Compaction, Footprint, Load, Statistics, StorageState};
 pub use self::oversight::{Chats, Found};
 pub use self::presence::{Presence, PresenceTold};
 use self::receipts::Receipts;

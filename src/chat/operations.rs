@@ -49,6 +49,15 @@ pub struct Load {
     pub storage: StorageState,
 }
 
+/// What the messages take on disk, without their files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Footprint {
+    /// Bytes of the journal.
+    pub journal: u64,
+    /// Bytes of the index.
+    pub index: u64,
+}
+
 /// Whether the store works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StorageState {
@@ -85,6 +94,26 @@ impl Service {
             online: self.presence.count(),
             storage: self.storage_state(),
         }
+    }
+
+    /// Resolves to whether reads and writes are served, once one of each has gone through; never if they hang. While the index is
+    /// repaired, which may take the writer long, only reading is asked for.
+    pub async fn responds(&self) -> bool {
+        let writes = self.store.is_refusing() || self.store.writer_responds().await;
+        writes && self.store.is_healthy() && self.store.read(|_| Ok::<_, Error>(())).await.is_ok()
+    }
+
+    /// How much disk it takes, at the cost of a look at some dozen files.
+    pub async fn footprint(&self) -> Result<Footprint, Error> {
+        let store = self.store.clone();
+        let measured = tokio::task::spawn_blocking(move || {
+            let journal = store.journal_sizes()?;
+            Ok(Footprint {
+                journal: journal.base + journal.segments,
+                index: store.index_size(),
+            })
+        });
+        measured.await.map_err(|_| Error::Unavailable)?
     }
 
     fn storage_state(&self) -> StorageState {

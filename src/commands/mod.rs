@@ -14,6 +14,7 @@ mod output;
 mod restore;
 mod serve;
 mod stats;
+mod supervisor;
 mod token;
 mod verify;
 

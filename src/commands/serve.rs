@@ -1,12 +1,14 @@
 //! `serve`: logs, signals, runtime, and the server between them.
 
 use std::io::{self, IsTerminal as _};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use super::banner;
+use super::supervisor::Supervisor;
 use crate::config::{Log, LogFormat, Serve};
 use crate::server::{Reload, Server};
 
@@ -32,28 +34,41 @@ async fn run(config: &Serve) -> Result<()> {
         signal(SignalKind::interrupt())?,
         signal(SignalKind::hangup())?,
     );
+    let supervisor = Arc::new(Supervisor::from_environment());
+    let told = Arc::clone(&supervisor);
     let stop = async move {
         let name = tokio::select! {
             _ = terminate.recv() => "SIGTERM",
             _ = interrupt.recv() => "SIGINT",
         };
         tracing::info!(signal = name, "told to stop");
+        told.tell("STOPPING=1\nSTATUS=Stopping");
     };
     let mut stop = std::pin::pin!(stop);
     let server = tokio::select! {
         server = Server::open(config) => server?,
+        () = supervisor.ask_for_time() => return Ok(()),
         // Nothing has been acknowledged yet, and an index that is half built is built anew.
         () = stop.as_mut() => return Ok(()),
     };
     let closed = terminal_closed(server.reload(), hang_up);
     banner::print(&server);
+    supervisor.tell(&format!(
+        "READY=1\nSTATUS=Listening on {}",
+        server.address()
+    ));
+    let pulse = server.pulse();
+    let clients = || format!("{} clients", pulse.clients());
     let stopped = async {
         tokio::select! {
             () = stop => {}
             () = closed => tracing::info!(signal = "SIGHUP", "told to stop"),
         }
     };
-    Ok(server.run(stopped).await?)
+    tokio::select! {
+        outcome = server.run(stopped) => Ok(outcome?),
+        () = supervisor.show_life(async || pulse.beats().await, clients) => Ok(()),
+    }
 }
 
 /// Reads the files again at each SIGHUP. Without any the signal may still be a terminal's that was closed: resolves then, and would
@@ -80,7 +95,12 @@ fn start_log(log: &Log) -> Result<()> {
         .with_env_filter(filter)
         .with_writer(io::stderr);
     match log.log_format {
-        LogFormat::Json => lines.json().flatten_event(true).init(),
+        // The one span there is says of which request a line speaks.
+        LogFormat::Json => lines
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .init(),
         LogFormat::Pretty => {
             // no-color.org: set to anything but nothing.
             let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty());

@@ -12,6 +12,8 @@ pub struct Process {
     pub cpu: Duration,
     /// Open files and sockets.
     pub open_files: usize,
+    /// How many there may be.
+    pub max_files: Option<usize>,
 }
 
 impl Process {
@@ -25,6 +27,7 @@ impl Process {
             cpu: cpu(&stat)?,
             // One of them is the directory that was just read.
             open_files: open_files.saturating_sub(1),
+            max_files: max_files(),
         })
     }
 }
@@ -36,6 +39,11 @@ fn resident(status: &str) -> Option<u64> {
         .find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes * 1024)
+}
+
+fn max_files() -> Option<usize> {
+    let (soft, _) = rlimit::Resource::NOFILE.get().ok()?;
+    usize::try_from(soft).ok()
 }
 
 /// Fields 14 and 15, in hundredths of a second on every Linux; the second is a name in parentheses that may hold spaces.
@@ -66,7 +74,9 @@ mod tests {
     fn this_process_is_known() {
         let process = Process::read().unwrap();
         assert!(
-            process.resident_bytes > 1 << 20 && process.open_files > 2,
+            process.resident_bytes > 1 << 20
+                && process.open_files > 2
+                && process.max_files > Some(process.open_files),
             "{process:?}"
         );
     }

@@ -1,15 +1,13 @@
 //! The event table: each event's payload is read, its rule called, and its ack or `error` sent.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 
+use super::watch::Watched;
 use super::{Connected, rooms};
 use crate::chat::{Error, Sent, Service};
 use crate::guard::{Action, Guard};
 use crate::id::{ChatId, MessageId};
 use crate::input::{self, SendInput, parse_id};
-use crate::metrics::{Edge, Figures};
 use crate::socketio::{Event, Socket};
 use crate::view::{self, MessageView};
 
@@ -188,7 +186,7 @@ async fn mark_read(chat: &Service, state: &Connected, event: &Event) -> Result<(
 pub(super) async fn send(
     chat: &Service,
     guard: &Guard,
-    figures: Arc<Figures>,
+    watched: Watched,
     socket: &Socket,
     state: &Connected,
     event: Event,
@@ -216,9 +214,10 @@ pub(super) async fn send(
             }
             Err(error) => {
                 refuse(&socket, &event, &error);
-                figures.refused(Edge::Socket, error.code());
+                watched.refused(error.code());
             }
         }
+        watched.answered(&socket, &event);
     });
 }
 
@@ -257,7 +256,7 @@ fn acknowledge(socket: &Socket, event: &Event, ack: &Ack<'_>) {
 pub(super) fn refuse(socket: &Socket, event: &Event, error: &Error) {
     let message = error.to_string();
     let (message, code) = (message.as_str(), error.code());
-    tracing::debug!(event = event.name(), code, "event refused");
+    tracing::debug!(event = event.name(), socket = %socket.id(), code, "event refused");
     let named = event
         .first::<Named>()
         .ok()

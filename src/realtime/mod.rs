@@ -5,6 +5,7 @@ mod delivery;
 mod events;
 mod rooms;
 mod typing;
+mod watch;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -19,12 +20,13 @@ use tokio::time::Instant;
 use self::answers::Answers;
 pub use self::delivery::Delivery;
 use self::typing::{Typing, Typists};
+use self::watch::Watch;
 use crate::access::{Access, Identity, Refusal};
 use crate::auth::bearer;
 use crate::chat::{Caller, Service};
 use crate::guard::Guard;
 use crate::id::{ChatId, UserId};
-use crate::metrics::{Edge, Figures};
+use crate::metrics::{Edge, Figures, SlowThreshold, millis};
 use crate::socketio::{
     CloseReason, ConnectError, DisconnectReason, Event, Handler, Handshake, Socket,
 };
@@ -38,7 +40,7 @@ pub struct Realtime {
     chat: Service,
     access: Arc<Access>,
     guard: Arc<Guard>,
-    figures: Arc<Figures>,
+    watch: Watch,
     typists: Arc<Typists>,
 }
 
@@ -71,26 +73,42 @@ struct Sender {
 }
 
 impl Realtime {
-    /// Events go to `chat`; `access` decides who connects, `guard` how often they may ask, and `figures` counts refusals.
+    /// Events go to `chat`; `access` decides who connects, `guard` how often they may ask, and `figures` counts refusals. What is
+    /// `slow` is told in the log.
     pub fn new(
         chat: Service,
         access: Arc<Access>,
         guard: Arc<Guard>,
         figures: Arc<Figures>,
+        slow: SlowThreshold,
     ) -> Self {
         Self {
             chat,
             access,
             guard,
-            figures,
+            watch: Watch { figures, slow },
             typists: Arc::default(),
         }
+    }
+
+    async fn identify(
+        &self,
+        token: Option<&str>,
+        address: Option<IpAddr>,
+    ) -> Result<Identity, Refusal> {
+        let began = Instant::now();
+        let identified = self.access.identify(token, address).await;
+        let took = began.elapsed();
+        if self.watch.slow.is_exceeded(took) {
+            tracing::warn!(took_ms = millis(took), "slow to tell who connects");
+        }
+        identified
     }
 
     /// Nobody was let in: counts that.
     fn refused(&self, refusal: &Refusal) -> ConnectError {
         tracing::info!(code = refusal.code(), "socket refused");
-        self.figures.refused(Edge::Connect, refusal.code());
+        self.watch.figures.refused(Edge::Connect, refusal.code());
         self::refusal(refusal)
     }
 }
@@ -105,7 +123,7 @@ impl Handler for Realtime {
     ) -> Result<Connected, ConnectError> {
         let handshake = socket.handshake();
         let token = token(handshake, auth);
-        let identified = self.access.identify(token.as_deref(), address(handshake));
+        let identified = self.identify(token.as_deref(), address(handshake));
         let Identity {
             user,
             name,
@@ -160,15 +178,16 @@ impl Handler for Realtime {
     }
 
     async fn on_event(&self, socket: &Socket, state: &Connected, event: Event) {
+        let watched = self.watch.begin(state);
         if event.name() == "sendMessage" {
-            let figures = Arc::clone(&self.figures);
-            return events::send(&self.chat, &self.guard, figures, socket, state, event).await;
+            return events::send(&self.chat, &self.guard, watched, socket, state, event).await;
         }
         let handled = events::handle(&self.chat, &self.guard, socket, state, &event).await;
         if let Err(error) = handled {
             events::refuse(socket, &event, &error);
-            self.figures.refused(Edge::Socket, error.code());
+            watched.refused(error.code());
         }
+        watched.answered(socket, &event);
     }
 
     async fn on_disconnect(&self, socket: &Socket, state: Connected, reason: DisconnectReason) {

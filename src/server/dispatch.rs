@@ -2,9 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
@@ -17,19 +17,20 @@ use hyper::http::uri::Authority;
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
-use tracing::field;
+use tracing::{Instrument, field};
 
 use super::connections::Connections;
 use super::counts::Counts;
 use super::exposition::{self, Exposition};
 use super::malformed;
 use super::proxy::Proxies;
+use super::request_id::{REQUEST_ID, request_id};
 use super::tls::Certificates;
-use crate::api::{self, Api, Body, Failure};
+use crate::api::{self, Api, Body, Failure, Waited};
 use crate::chat::Service;
 use crate::cors::Cors;
 use crate::engineio::Engine;
-use crate::metrics::Process;
+use crate::metrics::{Process, SlowThreshold, Volume, millis};
 use crate::realtime::Realtime;
 use crate::socketio::SocketIo;
 use crate::view;
@@ -50,8 +51,6 @@ const FORWARDING: [HeaderName; 6] = [
     HeaderName::from_static("x-forwarded-proto"),
     HeaderName::from_static("x-real-ip"),
 ];
-
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Everything a request can need.
 #[derive(Debug)]
@@ -74,25 +73,39 @@ pub(super) struct Dispatch {
     pub(super) hsts: Option<HeaderValue>,
     /// What a client has for its handshake, and for each request's head.
     pub(super) header_timeout: Duration,
+    pub(super) started_at: SystemTime,
+    /// From when on a request counts as slow.
+    pub(super) slow: SlowThreshold,
+    /// Whose free space is told, by what is kept in it.
+    pub(super) directories: [(&'static str, PathBuf); 2],
 }
 
 impl Dispatch {
     /// Answers one request; never fails, and a panic in a handler is an answer too.
     pub(super) async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
+        let id = request_id(request.headers());
+        // Of the highest level, so that it names the request in whatever lines are wanted.
+        let span = tracing::error_span!("request", id = id.to_str().unwrap_or_default());
+        let mut response = self.answer(request).instrument(span).await;
+        response.headers_mut().insert(REQUEST_ID, id);
+        response
+    }
+
+    async fn answer(&self, mut request: Request<Incoming>) -> Response<Body> {
         let (method, path) = (request.method().clone(), loggable(request.uri().path()));
         let client = request.extensions().get::<SocketAddr>().copied();
         let client = client.map(|address| field::display(address.ip()));
         let began = Instant::now();
+        let waited = Waited::default();
+        request.extensions_mut().insert(waited.clone());
+        // A poll waits for the next event, and an upgraded one for nothing.
+        let is_socket = self.engine.matches(request.uri().path());
         let cors = self.cors.headers(request.headers());
         let answer = AssertUnwindSafe(self.route(request)).catch_unwind().await;
         let mut response = answer.unwrap_or_else(|_| api::failed(&Failure::internal()));
         let headers = response.headers_mut();
         for (name, value) in &cors {
             headers.append(name, value.clone());
-        }
-        let id = request_id();
-        if let Ok(value) = HeaderValue::from_str(&id) {
-            headers.insert(REQUEST_ID, value);
         }
         headers
             .entry(X_CONTENT_TYPE_OPTIONS)
@@ -101,7 +114,15 @@ impl Dispatch {
             headers.insert(STRICT_TRANSPORT_SECURITY, value.clone());
         }
         let status = response.status().as_u16();
-        tracing::debug!(%method, ?path, status, client, request = id, took = ?began.elapsed(), "request");
+        let took = began.elapsed();
+        let waited = waited.time();
+        let (took_ms, waited_ms) = (millis(took), millis(waited));
+        // The time of a client that is slow to send is not ours.
+        if !is_socket && self.slow.is_exceeded(took.saturating_sub(waited)) {
+            tracing::warn!(%method, ?path, status, client, took_ms, waited_ms, "slow request");
+        } else {
+            tracing::debug!(%method, ?path, status, client, took_ms, waited_ms, "request");
+        }
         response
     }
 
@@ -132,6 +153,7 @@ impl Dispatch {
             return match *request.method() {
                 Method::GET | Method::HEAD => self
                     .metrics(&request)
+                    .await
                     .unwrap_or_else(|refused| api::failed(&refused)),
                 _ => api::failed(&Failure::method_not_allowed("GET, HEAD")),
             };
@@ -168,17 +190,24 @@ impl Dispatch {
     }
 
     /// For whoever is on this machine or has the admin key.
-    fn metrics(&self, request: &Request<Incoming>) -> Result<Response<Body>, Failure> {
+    async fn metrics(&self, request: &Request<Incoming>) -> Result<Response<Body>, Failure> {
         if !is_local(request) {
             self.api.check_admin(request)?;
         }
+        let directories = self.directories.clone();
+        let volumes = move || directories.map(|(holds, path)| (holds, Volume::of(&path)));
         let exposition = Exposition {
+            footprint: self.chat.footprint().await.ok(),
+            volumes: tokio::task::spawn_blocking(volumes)
+                .await
+                .unwrap_or_default(),
             counts: Counts::read(&self.connections, &self.engine),
             load: self.chat.load(),
             totals: self.api.figures.totals(),
             process: Process::read(),
             tls: self.certificates.as_ref().map(|pair| pair.figures()),
-            uptime: self.started.elapsed(),
+            // Told the same each time, else every scrape looks like a restart.
+            started: self.started_at,
         };
         let text = exposition.text().map_err(|_| Failure::internal())?;
         let mut response = Response::new(api::full(text));
@@ -255,12 +284,4 @@ fn closing(mut response: Response<Body>) -> Response<Body> {
         .headers_mut()
         .insert(CONNECTION, HeaderValue::from_static("close"));
     response
-}
-
-/// Unique in this process, and unlikely to repeat in the next.
-pub(super) fn request_id() -> String {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    static START: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
-    let start = START.get_or_init(|| getrandom::u32().unwrap_or_default());
-    format!("{start:08x}-{:x}", NEXT.fetch_add(1, Ordering::Relaxed))
 }

@@ -1,7 +1,7 @@
 //! `GET /metrics`: what all parts count, in the words of Prometheus. For whoever is on this machine, or has the admin key.
 
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
@@ -10,8 +10,8 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::counts::Counts;
 use super::tls::TlsFigures;
-use crate::chat::{Load, StorageState};
-use crate::metrics::{Durations, Process, Totals};
+use crate::chat::{Footprint, Load, StorageState};
+use crate::metrics::{Durations, Edge, Process, Totals, Volume};
 
 /// Everything at one moment.
 #[derive(Debug)]
@@ -20,9 +20,22 @@ pub(super) struct Exposition {
     pub(super) load: Load,
     pub(super) totals: Totals,
     pub(super) process: Option<Process>,
-    pub(super) uptime: Duration,
     pub(super) tls: Option<TlsFigures>,
+    pub(super) footprint: Option<Footprint>,
+    /// By what is kept in it.
+    pub(super) volumes: [(&'static str, Option<Volume>); 2],
+    pub(super) started: SystemTime,
 }
+
+/// Refusals that are the server's own fault. They are told before the first one: Prometheus sees no rise in what was not there.
+const FAULTS: [(Edge, &str); 6] = [
+    (Edge::Rest, "internal_error"),
+    (Edge::Rest, "unavailable"),
+    (Edge::Rest, "storage_full"),
+    (Edge::Socket, "internal_error"),
+    (Edge::Socket, "unavailable"),
+    (Edge::Socket, "storage_full"),
+];
 
 /// The content type of [`Exposition::text`].
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -122,8 +135,11 @@ impl Exposition {
             "From the write of a group of changes to the end of its sync",
             &self.load.commits,
         )?;
-        let errors = totals
-            .refusals
+        let mut refusals = totals.refusals.clone();
+        for (edge, code) in FAULTS {
+            refusals.entry((edge, code)).or_default();
+        }
+        let errors = refusals
             .iter()
             .map(|((edge, code), count)| ([("edge", edge.as_str()), ("code", *code)], *count));
         out.counters("errors", "Refusals", errors)?;
@@ -142,17 +158,40 @@ impl Exposition {
         )
     }
 
+    fn storage(&self, out: &mut Writer<'_, '_>) -> fmt::Result {
+        if let Some(Footprint { journal, index }) = self.footprint {
+            out.bytes("journal", "The journal on disk", journal)?;
+            out.bytes("index", "The index on disk", index)?;
+        }
+        let known = || {
+            let volumes = self.volumes.iter();
+            volumes.filter_map(|(holds, volume)| Some((*holds, (*volume)?)))
+        };
+        if known().next().is_none() {
+            return Ok(());
+        }
+        out.volumes(
+            "disk_free",
+            "What may still be written to the file system",
+            known().map(|(holds, volume)| (holds, volume.free)),
+        )?;
+        out.volumes(
+            "disk_size",
+            "The file system as a whole",
+            known().map(|(holds, volume)| (holds, volume.size)),
+        )
+    }
+
     /// Under the names that every exporter uses.
     fn process(&self, out: &mut Writer<'_, '_>) -> fmt::Result {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        let started = now.unwrap_or_default().saturating_sub(self.uptime);
+        let started = self.started.duration_since(SystemTime::UNIX_EPOCH);
         let mut metric = out.begin(
             "start_time",
             "When the server began to serve, since the epoch",
             Some(&Unit::Seconds),
             MetricType::Gauge,
         )?;
-        metric.encode_gauge(&started.as_secs_f64())?;
+        metric.encode_gauge(&started.unwrap_or_default().as_secs_f64())?;
         let Some(process) = self.process else {
             return Ok(());
         };
@@ -170,7 +209,11 @@ impl Exposition {
             MetricType::Gauge,
         )?;
         metric.encode_gauge(&process.resident_bytes)?;
-        out.gauge("open_fds", "Open files and sockets", process.open_files)
+        out.gauge("open_fds", "Open files and sockets", process.open_files)?;
+        match process.max_files {
+            Some(limit) => out.gauge("max_fds", "Files and sockets that may be open", limit),
+            None => Ok(()),
+        }
     }
 }
 
@@ -191,6 +234,7 @@ impl Collector for Exposition {
         self.connections(&mut out)?;
         self.tls(&mut out)?;
         self.chat(&mut out)?;
+        self.storage(&mut out)?;
         out.prefix = "process";
         self.process(&mut out)
     }
@@ -232,6 +276,27 @@ impl Writer<'_, '_> {
             metric
                 .encode_family(&[(label, *value)])?
                 .encode_gauge(&(*count as u64))?;
+        }
+        Ok(())
+    }
+
+    fn bytes(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        let mut metric = self.begin(name, help, Some(&Unit::Bytes), MetricType::Gauge)?;
+        metric.encode_gauge(&value)
+    }
+
+    /// Bytes of file systems, by what is kept there.
+    fn volumes(
+        &mut self,
+        name: &str,
+        help: &str,
+        rows: impl Iterator<Item = (&'static str, u64)>,
+    ) -> fmt::Result {
+        let mut metric = self.begin(name, help, Some(&Unit::Bytes), MetricType::Gauge)?;
+        for (holds, bytes) in rows {
+            metric
+                .encode_family(&[("holds", holds)])?
+                .encode_gauge(&bytes)?;
         }
         Ok(())
     }

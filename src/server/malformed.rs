@@ -15,7 +15,7 @@ use hyper::{Response, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-use super::dispatch::request_id;
+use super::request_id;
 use crate::api::{self, Failure};
 
 /// What the rest of a refused head may take: closing on unread bytes would be a reset, and the client might never see the answer.
@@ -260,7 +260,7 @@ fn on_the_wire(failure: &Failure) -> Bytes {
     let mut wire = format!(
         "HTTP/1.1 {status}\r\ncontent-type: application/json; charset=utf-8\r\ncache-control: no-store\r\n\
          x-content-type-options: nosniff\r\nx-request-id: {id}\r\nconnection: close\r\ncontent-length: {length}\r\n",
-        id = request_id(),
+        id = request_id::own(),
         length = envelope.len(),
     );
     if let Some(seconds) = failure.retry_after {

@@ -18,6 +18,7 @@ use crate::engineio::{self, Transports};
 use crate::guard::{self, Limit};
 use crate::limits::Rate;
 use crate::media;
+use crate::metrics::SlowThreshold;
 use crate::realtime;
 use crate::socketio::{self, Namespace, RecoveryConfig};
 use crate::store;
@@ -68,6 +69,11 @@ pub fn expiry(tokens: &Tokens) -> Expiry {
     } else {
         Expiry::Required
     }
+}
+
+/// What is told in the log to have taken long.
+pub(super) fn slow(config: &Serve) -> SlowThreshold {
+    SlowThreshold::from_millis(config.log.slow_operation)
 }
 
 /// Who signs tokens for the host.
@@ -207,6 +213,12 @@ pub(super) fn media_dir(config: &Serve) -> PathBuf {
     let storage = &config.storage;
     let default = || storage.data_dir.join("media");
     storage.media_path.clone().unwrap_or_else(default)
+}
+
+/// Where things are kept, for whoever asks how much room there is.
+pub(super) fn directories(config: &Serve) -> [(&'static str, PathBuf); 2] {
+    let data_dir = config.storage.data_dir.clone();
+    [("data", data_dir), ("media", media_dir(config))]
 }
 
 /// What is to go by itself, and when.

@@ -45,7 +45,7 @@ impl Store {
         let mut counts = Counts {
             journal_base: sizes.base,
             journal_segments: sizes.segments,
-            index: bytes_in(&open::indexes_dir(&self.shared.data_dir)),
+            index: self.index_size(),
             ..Counts::default()
         };
         self.each(Tree::Users, |_| {
@@ -70,6 +70,11 @@ impl Store {
             Ok(())
         })?;
         Ok(counts)
+    }
+
+    /// Bytes of the index on disk. Blocks.
+    pub fn index_size(&self) -> u64 {
+        bytes_in(&open::indexes_dir(&self.shared.data_dir))
     }
 
     /// Hands the value of every row of a tree to `visit`.

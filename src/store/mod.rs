@@ -55,7 +55,7 @@ mod writer;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, TryLockError};
 use std::thread;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -75,7 +75,7 @@ pub use self::tables::{Sink, Source, Tables};
 pub use self::verify::{Inspection, Stats, Step, Verified, stats, verify};
 use self::writer::{Job, Reply, Work, Writer};
 use crate::journal::{DirLock, Position};
-use crate::metrics::{Durations, Histogram};
+use crate::metrics::{Durations, Histogram, SlowThreshold};
 
 /// The committed tables, for readers.
 pub type Snapshot<'a> = Tables<live::Snapshot<'a>>;
@@ -114,6 +114,8 @@ struct Shared {
     called_off: AtomicBool,
     failure: watch::Sender<Option<String>>,
     commits: Histogram,
+    /// From when on a commit is told to have been slow.
+    slow: OnceLock<SlowThreshold>,
     _lock: DirLock,
 }
 
@@ -168,6 +170,7 @@ impl Store {
             called_off: AtomicBool::new(false),
             failure: watch::Sender::new(None),
             commits: Histogram::default(),
+            slow: OnceLock::new(),
             _lock: opened.lock,
         });
         let (work, queue) = mpsc::channel(options.queue);
@@ -324,6 +327,13 @@ impl Store {
         self.ask(Work::Reached)
     }
 
+    /// Whether the writer thread answers; waits behind what is queued.
+    pub async fn writer_responds(&self) -> bool {
+        let (answer, answered) = oneshot::channel();
+        let asked = self.work.send(Work::Reached(answer)).await;
+        asked.is_ok() && answered.await.is_ok()
+    }
+
     /// The directory.
     pub fn data_dir(&self) -> &std::path::Path {
         &self.shared.data_dir
@@ -364,6 +374,11 @@ impl Store {
     /// How long the commits since the start took: the write into the journal and its sync.
     pub fn commits(&self) -> Durations {
         self.shared.commits.read()
+    }
+
+    /// From now on commits that take so long are told in the log. Only the first call counts.
+    pub fn warn_of_slow_commits(&self, slow: SlowThreshold) {
+        let _ = self.shared.slow.set(slow);
     }
 
     /// Jobs that wait for the writer.

@@ -381,3 +381,25 @@ async fn what_runs_on_commit_runs_after_the_commit_and_in_order() {
     assert!(commits.is_sorted_by(|a, b| a < b), "{commits:?}");
     close(opened);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_writer_that_hangs_does_not_respond() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = open(dir.path());
+    assert!(opened.0.writer_responds().await);
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let hanging = opened.0.submit(move |_| {
+        let _ = held.recv();
+        Ok::<_, Error>(())
+    });
+    let hanging = hanging.await.unwrap();
+    let mut asked = Box::pin(opened.0.writer_responds());
+    let hour = std::time::Duration::from_hours(1);
+    assert!(tokio::time::timeout(hour, &mut asked).await.is_err());
+    drop(release);
+    // The writer is a thread, for which paused time does not wait.
+    tokio::time::resume();
+    assert!(asked.await);
+    hanging.await.unwrap();
+    close(opened);
+}

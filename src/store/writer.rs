@@ -23,6 +23,7 @@ use super::transaction::{OnCommit, Outcome, Overlay, Staged};
 use super::{Shared, Transaction};
 use crate::id::Mint;
 use crate::journal::{self, BaseStart, Commit, Journal, Position, Write};
+use crate::metrics::millis;
 #[cfg(not(test))]
 use crate::model::Timestamp;
 
@@ -287,7 +288,18 @@ impl Writer {
         }
         let began = Instant::now();
         let position = self.append(&group.commits)?;
-        self.shared.commits.observe(began.elapsed());
+        let took = began.elapsed();
+        self.shared.commits.observe(took);
+        let slow = self.shared.slow.get().copied().unwrap_or_default();
+        if slow.is_exceeded(took) {
+            let (changes, bytes) = (group.commits.len(), group.bytes);
+            tracing::warn!(
+                took_ms = millis(took),
+                changes,
+                bytes,
+                "slow commit: the disk was slow to write or to sync"
+            );
+        }
         let changes = std::mem::take(&mut group.changes);
         let waiting = self.shared.live.commit(changes, (last.number, position));
         if let Err(error) = self.applier.see(waiting) {

@@ -11,6 +11,7 @@ mod corpus;
 mod engineio;
 mod engineio_official;
 mod manual;
+mod packaging;
 mod socketio;
 mod socketio_official;
 mod storage;

@@ -4,6 +4,8 @@ use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -12,11 +14,15 @@ use super::server::{SECRET, token};
 use super::within;
 
 /// What the binary reads besides its flags.
-const ENVIRONMENT: [&str; 8] = [
+const ENVIRONMENT: [&str; 12] = [
     "ADMIN_KEY",
+    "HOST",
     "PORT",
     "JWT_SECRET",
     "JIVCHAT_LOG",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
     "SOCKET_IO_CORS_ORIGIN",
     "SOCKET_IO_TRANSPORTS",
     "CHAT_MEDIA_PATH",
@@ -26,6 +32,7 @@ const ENVIRONMENT: [&str; 8] = [
 /// A running `jivchat`; killed when it is dropped.
 pub(super) struct Process {
     child: Child,
+    said: Arc<Mutex<Vec<String>>>,
     pub(super) address: SocketAddr,
 }
 
@@ -60,10 +67,13 @@ impl Process {
         let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let (say, said) = oneshot::channel();
+        let kept = Arc::<Mutex<Vec<String>>>::default();
+        let keep = Arc::clone(&kept);
         // Reads to the end: a child whose standard error is full would wait.
         std::thread::spawn(move || {
             let mut say = Some(say);
             for line in lines.map_while(Result::ok) {
+                keep.lock().unwrap().push(line.clone());
                 let url = line.strip_prefix("listening on ");
                 let address = url.and_then(|url| url.split_once("://"));
                 match (address.map(|(_, address)| address), say.take()) {
@@ -73,11 +83,34 @@ impl Process {
             }
         });
         let address = within("the server to listen", said).await.unwrap();
-        Self { child, address }
+        Self {
+            child,
+            said: kept,
+            address,
+        }
     }
 
     pub(super) fn user(&self, id: &str) -> Rest {
         Rest::new(self.address, id, Some(token(id, Some(id))))
+    }
+
+    /// What it has said on standard error so far.
+    pub(super) fn log(&self) -> Vec<String> {
+        self.said.lock().unwrap().clone()
+    }
+
+    /// Waits for a line that has all of these in it.
+    pub(super) async fn logs(&self, parts: &[&str]) -> String {
+        let is_meant = |line: &String| parts.iter().all(|part| line.contains(part));
+        let seen = async {
+            loop {
+                if let Some(line) = self.log().into_iter().find(is_meant) {
+                    return line;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        within(&format!("{parts:?} in the log"), seen).await
     }
 
     /// `kill -9`.
