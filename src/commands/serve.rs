@@ -1,15 +1,14 @@
 //! `serve`: logs, signals, runtime, and the server between them.
 
-use std::sync::Arc;
+use std::io::{self, IsTerminal as _};
 
 use anyhow::{Context, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use super::banner;
-use crate::auth::KeySet;
 use crate::config::{Log, LogFormat, Serve};
-use crate::server::Server;
+use crate::server::{Reload, Server};
 
 /// Runs the server until it is told to stop.
 pub fn serve(config: &Serve) -> Result<()> {
@@ -28,9 +27,10 @@ pub fn serve(config: &Serve) -> Result<()> {
 }
 
 async fn run(config: &Serve) -> Result<()> {
-    let (mut terminate, mut interrupt) = (
+    let (mut terminate, mut interrupt, hang_up) = (
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
+        signal(SignalKind::hangup())?,
     );
     let stop = async move {
         let name = tokio::select! {
@@ -45,34 +45,47 @@ async fn run(config: &Serve) -> Result<()> {
         // Nothing has been acknowledged yet, and an index that is half built is built anew.
         () = stop.as_mut() => return Ok(()),
     };
-    // Without a file of keys there is nothing to read again, and the signal means what it always means.
-    if let Some(keys) = server.key_set() {
-        tokio::spawn(read_keys_when_told(keys, signal(SignalKind::hangup())?));
-    }
+    let closed = terminal_closed(server.reload(), hang_up);
     banner::print(&server);
-    Ok(server.run(stop).await?)
+    let stopped = async {
+        tokio::select! {
+            () = stop => {}
+            () = closed => tracing::info!(signal = "SIGHUP", "told to stop"),
+        }
+    };
+    Ok(server.run(stopped).await?)
 }
 
-async fn read_keys_when_told(keys: Arc<KeySet>, mut told: Signal) {
+/// Reads the files again at each SIGHUP. Without any the signal may still be a terminal's that was closed: resolves then, and would
+/// otherwise not keep anybody from sending it to every server alike.
+async fn terminal_closed(reload: Reload, mut told: Signal) {
     while told.recv().await.is_some() {
-        let keys = Arc::clone(&keys);
-        let read = tokio::task::spawn_blocking(move || keys.reload());
-        if let Ok(Err(error)) = read.await {
-            tracing::error!(%error, "the token keys stay as they were");
+        if !reload.is_empty() {
+            let reload = reload.clone();
+            // It says in the log how that went.
+            let _ = tokio::task::spawn_blocking(move || reload.run()).await;
+        } else if io::stdin().is_terminal() {
+            return;
+        } else {
+            tracing::info!(signal = "SIGHUP", "there is no file to read again");
         }
     }
+    // The signals of this process have ended, which they do with it.
+    std::future::pending::<()>().await;
 }
 
 fn start_log(log: &Log) -> Result<()> {
     let filter = EnvFilter::try_new(&log.log).with_context(|| format!("--log {}", log.log))?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_writer(io::stderr);
     match log.log_format {
         LogFormat::Json => lines.json().flatten_event(true).init(),
         LogFormat::Pretty => {
-            let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            lines.with_ansi(is_terminal).with_target(false).init();
+            // no-color.org: set to anything but nothing.
+            let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty());
+            let is_coloured = !is_unwanted && io::stderr().is_terminal();
+            lines.with_ansi(is_coloured).with_target(false).init();
         }
     }
     Ok(())

@@ -4,25 +4,27 @@ use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::{
-    CONNECTION, CONTENT_TYPE, FORWARDED, HOST, HeaderName, HeaderValue, UPGRADE, VIA,
-    X_CONTENT_TYPE_OPTIONS,
+    CONNECTION, CONTENT_TYPE, FORWARDED, HOST, HeaderName, HeaderValue, STRICT_TRANSPORT_SECURITY,
+    UPGRADE, VIA, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::http::uri::Authority;
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
+use tracing::field;
 
 use super::connections::Connections;
 use super::counts::Counts;
 use super::exposition::{self, Exposition};
 use super::malformed;
 use super::proxy::Proxies;
+use super::tls::Certificates;
 use crate::api::{self, Api, Body, Failure};
 use crate::chat::Service;
 use crate::cors::Cors;
@@ -66,12 +68,20 @@ pub(super) struct Dispatch {
     /// The time to finish is over.
     pub(super) killed: CancellationToken,
     pub(super) started: Instant,
+    /// What https is spoken with; without one, http is.
+    pub(super) certificates: Option<Arc<Certificates>>,
+    /// `Strict-Transport-Security`.
+    pub(super) hsts: Option<HeaderValue>,
+    /// What a client has for its handshake, and for each request's head.
+    pub(super) header_timeout: Duration,
 }
 
 impl Dispatch {
     /// Answers one request; never fails, and a panic in a handler is an answer too.
     pub(super) async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
         let (method, path) = (request.method().clone(), loggable(request.uri().path()));
+        let client = request.extensions().get::<SocketAddr>().copied();
+        let client = client.map(|address| field::display(address.ip()));
         let began = Instant::now();
         let cors = self.cors.headers(request.headers());
         let answer = AssertUnwindSafe(self.route(request)).catch_unwind().await;
@@ -87,8 +97,11 @@ impl Dispatch {
         headers
             .entry(X_CONTENT_TYPE_OPTIONS)
             .or_insert(HeaderValue::from_static("nosniff"));
+        if let Some(value) = &self.hsts {
+            headers.insert(STRICT_TRANSPORT_SECURITY, value.clone());
+        }
         let status = response.status().as_u16();
-        tracing::debug!(%method, ?path, status, request = id, took = ?began.elapsed(), "request");
+        tracing::debug!(%method, ?path, status, client, request = id, took = ?began.elapsed(), "request");
         response
     }
 
@@ -164,6 +177,7 @@ impl Dispatch {
             load: self.chat.load(),
             totals: self.api.figures.totals(),
             process: Process::read(),
+            tls: self.certificates.as_ref().map(|pair| pair.figures()),
             uptime: self.started.elapsed(),
         };
         let text = exposition.text().map_err(|_| Failure::internal())?;

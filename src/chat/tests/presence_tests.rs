@@ -161,7 +161,7 @@ async fn what_a_block_hides_leaves_in_the_order_of_commits() {
     fixture.open().await;
     fixture.chat.socket_connected(&id("seller")).await;
     fixture.chat.socket_connected(&id("buyer")).await;
-    said(&mut fixture);
+    while fixture.events.try_recv().is_ok() {}
     let (chat, seller) = (fixture.chat.clone(), as_user("seller"));
     for round in 0..20 {
         let (blocked, lifted, again) = tokio::join!(
@@ -172,9 +172,13 @@ async fn what_a_block_hides_leaves_in_the_order_of_commits() {
         blocked.and(again).unwrap();
         lifted.unwrap();
         let heard = said(&mut fixture);
-        let pair = |is_blocked| match is_blocked {
-            true => [Said::Blocked(true), Said::Hidden],
-            false => [Said::Blocked(false), Said::Shown],
+        let pair = |is_blocked: bool| {
+            let shown = if is_blocked {
+                Said::Hidden
+            } else {
+                Said::Shown
+            };
+            [Said::Blocked(is_blocked), shown]
         };
         let expected: Vec<Said> = [true, false, true].into_iter().flat_map(pair).collect();
         assert_eq!(heard, expected, "round {round}");

@@ -12,6 +12,7 @@ mod abuse;
 mod admin;
 mod backend;
 mod cases;
+mod command_line;
 mod commands;
 mod connecting;
 mod defects;
@@ -39,6 +40,7 @@ mod routes;
 mod scenarios;
 mod sending;
 mod survival;
+mod tls;
 
 use std::time::Duration;
 

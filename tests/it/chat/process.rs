@@ -64,7 +64,9 @@ impl Process {
         std::thread::spawn(move || {
             let mut say = Some(say);
             for line in lines.map_while(Result::ok) {
-                match (line.strip_prefix("listening on http://"), say.take()) {
+                let url = line.strip_prefix("listening on ");
+                let address = url.and_then(|url| url.split_once("://"));
+                match (address.map(|(_, address)| address), say.take()) {
                     (Some(address), Some(say)) => drop(say.send(address.parse().unwrap())),
                     (_, waiting) => say = waiting,
                 }
