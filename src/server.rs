@@ -188,8 +188,11 @@ impl Server {
         let verifier = settings::verifier(config, secrets, key_set.clone())?;
         let (store, writer) = open_store(config).await?;
         let guard = Arc::new(Guard::new(settings::guard(config)));
-        let (chat, events) = Service::new(store.clone(), settings::rules(config));
-        let chat = chat.watched_by(Arc::clone(&guard), settings::bounds(config));
+        // What the demo says is no flood, however low the limits are.
+        let (unwatched, events) = Service::new(store.clone(), settings::rules(config));
+        let chat = unwatched
+            .clone()
+            .watched_by(Arc::clone(&guard), settings::bounds(config));
         let audit = open_audit(config)?;
         let (media, owner) = open_media(config, store.is_new().await?)?;
         let disposal = Disposal::new(chat.clone(), Arc::clone(&media));
@@ -209,7 +212,7 @@ impl Server {
         }
         // Before anybody is let in, and after somebody listens to what comes of it.
         disposal.finish().await.map_err(Error::Disposal)?;
-        let pages = open_pages(config, &chat, secret, admin_key.is_some()).await?;
+        let pages = open_pages(config, &unwatched, secret, admin_key.is_some()).await?;
         let backend = Backend::new(settings::backend(config), chat.clone())?.map(Arc::new);
         let access = Access::new(verifier, chat.clone(), backend.clone(), Arc::clone(&guard));
         let access = Arc::new(access);
