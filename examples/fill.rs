@@ -17,7 +17,6 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use jivchat::chat::{Caller, Content, NewMessage, OpenChat, Options, Profile, Service};
 use jivchat::id::{ChatId, UserId};
-use jivchat::limits::Rate;
 use jivchat::store::{self, Store};
 use tokio::task::JoinSet;
 
@@ -55,17 +54,7 @@ async fn main() -> Result<()> {
         queue: 4096,
     })?;
     println!("opened in {:?}", opening.elapsed());
-    let options = Options {
-        require_known_users: false,
-        mark_read_on_fetch: false,
-        media_quota: 0,
-        message_rate: Rate {
-            per_minute: 0,
-            burst: 1,
-        },
-        offline_grace: std::time::Duration::ZERO,
-    };
-    let (chat, mut events) = Service::new(store.clone(), options);
+    let (chat, mut events) = Service::new(store.clone(), Options::default());
     tokio::spawn(async move { while events.recv().await.is_some() {} });
     tokio::spawn(checkpoints(store));
     let chats = Arc::new(open_chats(&chat, flags.chats).await?);
@@ -113,6 +102,7 @@ async fn open_chats(chat: &Service, count: u64) -> Result<Vec<(ChatId, Caller)>>
         let caller = Caller {
             user: buyer,
             origin: None,
+            address: None,
         };
         let request = OpenChat {
             participant: Some(seller),

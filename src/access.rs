@@ -56,6 +56,21 @@ impl Refusal {
         }
     }
 
+    /// Whether it would be another with another token: what is 401 over REST.
+    fn is_of_the_token(&self) -> bool {
+        match self {
+            Self::Missing | Self::Invalid => true,
+            Self::User(error) => {
+                matches!(
+                    error,
+                    chat::Error::CallerUnknown | chat::Error::CallerBanned
+                )
+            }
+            // Once it was good, and its bearer has to be told to get another.
+            Self::Expired | Self::Unavailable(_) | Self::RateLimited(_) => false,
+        }
+    }
+
     /// In how many seconds it may be otherwise, where that is known.
     pub fn retry_after(&self) -> Option<u64> {
         match self {
@@ -92,7 +107,7 @@ impl Access {
         }
     }
 
-    /// The user of a bare token that came from `address`.
+    /// The user of a bare token that came from `address`. Who is refused is counted.
     pub async fn identify(
         &self,
         token: Option<&str>,
@@ -104,9 +119,10 @@ impl Access {
         }
     }
 
-    /// The refusal, or in its place that there were too many. Who waits for the backend has done nothing wrong.
+    /// The refusal, or in its place that there were too many. Only what is wrong with the token or its user counts: whom a backend keeps
+    /// waiting, or a full disk, has done nothing wrong.
     pub fn counted(&self, refusal: Refusal, address: Option<IpAddr>) -> Refusal {
-        if refusal.retry_after().is_some() {
+        if !refusal.is_of_the_token() {
             return refusal;
         }
         match self.guard.refused_token(address) {
@@ -115,15 +131,20 @@ impl Access {
         }
     }
 
-    async fn judge(&self, token: Option<&str>) -> Result<Identity, Refusal> {
+    /// As [`Access::identify`], and counts nothing: for where the same token is looked at again at once.
+    pub async fn judge(&self, token: Option<&str>) -> Result<Identity, Refusal> {
         let token = token
             .map(str::trim)
             .filter(|token| !token.is_empty())
             .ok_or(Refusal::Missing)?;
-        let claims = self.verifier.verify(token).map_err(|error| match error {
-            AuthError::Missing => Refusal::Missing,
-            AuthError::Invalid => Refusal::Invalid,
-            AuthError::Expired => Refusal::Expired,
+        let claims = self.verifier.examine(token).map_err(|cause| {
+            // For the host alone: whoever brought it learns nothing of it.
+            tracing::debug!(%cause, "token refused");
+            match AuthError::from(&cause) {
+                AuthError::Missing => Refusal::Missing,
+                AuthError::Invalid => Refusal::Invalid,
+                AuthError::Expired => Refusal::Expired,
+            }
         })?;
         let told = match &self.backend {
             Some(backend) => {
@@ -161,6 +182,33 @@ impl Access {
             picture: claims.profile_picture.filter(|_| !is_told),
             // Where a backend tells, a token that does not say when it was signed is older than anything told.
             said_at: claims.issued_at.or(has_backend.then_some(0)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_wrong_with_a_token_or_its_user_counts_as_a_bad_one() {
+        for bad in [
+            Refusal::Missing,
+            Refusal::Invalid,
+            Refusal::User(chat::Error::CallerUnknown),
+            Refusal::User(chat::Error::CallerBanned),
+        ] {
+            assert!(bad.is_of_the_token(), "{bad:?}");
+        }
+        for ours in [
+            Refusal::Expired,
+            Refusal::Unavailable(1),
+            Refusal::RateLimited(1),
+            Refusal::User(chat::Error::StorageFull),
+            Refusal::User(chat::Error::Unavailable),
+            Refusal::User(chat::Error::AccessDenied),
+        ] {
+            assert!(!ours.is_of_the_token(), "{ours:?}");
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Who looked into what, and what was done to whom: one line of JSON for each deed of an admin, on disk before the deed is
 //! answered. It owns two files of bounded size, the running one and the one before; it does not know what a deed means.
 
+use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Take, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -64,16 +65,25 @@ struct Running {
     next: u64,
 }
 
+/// Where the log of a data directory is: its directory, and the file that is written to.
+pub fn places(data_dir: &Path) -> (PathBuf, PathBuf) {
+    let directory = data_dir.join("audit");
+    let running = directory.join(RUNNING);
+    (directory, running)
+}
+
 impl Audit {
     /// Opens the log of a data directory, or begins one. A line that was cut off by a power cut stays behind and is not shown.
     pub fn open(data_dir: &Path, limit: u64) -> io::Result<Self> {
-        let directory = data_dir.join("audit");
+        let (directory, _) = places(data_dir);
         fs::create_dir_all(&directory)?;
-        let next = newest_of(&directory)?.map_or(1, |entry| entry.number + 1);
+        let newest = newest_of(open_both(&directory, u64::MAX)?, None, 1)?.pop_back();
+        let next = newest.map_or(1, |entry| entry.number + 1);
         let mut file = open_running(&directory)?;
         let size = file.seek(SeekFrom::End(0))?;
+        let is_cut_off = size > 0 && last_byte(&directory.join(RUNNING))? != b'\n';
         let mut running = Running { file, size, next };
-        if size > 0 && !fs::read(directory.join(RUNNING))?.ends_with(b"\n") {
+        if is_cut_off {
             running.append(b"\n")?;
         }
         File::open(&directory)?.sync_all()?;
@@ -111,20 +121,27 @@ impl Audit {
 
     /// At most `limit` lines, newest first, of those before the line with this number; and whether there are more. Blocks.
     pub fn newest(&self, before: Option<u64>, limit: usize) -> io::Result<(Vec<Entry>, bool)> {
-        // Nobody may put the file away between the reading of the one and the other.
-        let _running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut found = lines_of(&self.directory.join(BEFORE))?;
-        found.extend(lines_of(&self.directory.join(RUNNING))?);
-        found.retain(|entry| before.is_none_or(|before| entry.number < before));
+        let files = {
+            // Nobody may put the file away between the opening of the one and the other. Once open they are read without the lock: what
+            // is done meanwhile is written down at once, and is seen at the next look.
+            let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+            open_both(&self.directory, running.size)?
+        };
+        let mut found = newest_of(files, before, limit.saturating_add(1))?;
         let has_more = found.len() > limit;
-        found.reverse();
-        found.truncate(limit);
-        Ok((found, has_more))
+        if has_more {
+            found.pop_front();
+        }
+        Ok((found.into_iter().rev().collect(), has_more))
     }
 
-    /// The running file becomes the one before, which goes.
+    /// The running file becomes the one before, which goes. One that is put away already, by a turn that got no further or by somebody
+    /// else, is no reason to write nothing down ever after.
     fn turn(&self, running: &mut Running) -> io::Result<()> {
-        fs::rename(self.directory.join(RUNNING), self.directory.join(BEFORE))?;
+        match fs::rename(self.directory.join(RUNNING), self.directory.join(BEFORE)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         running.file = open_running(&self.directory)?;
         running.size = 0;
         File::open(&self.directory)?.sync_all()
@@ -152,25 +169,48 @@ fn open_running(directory: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
 }
 
-fn newest_of(directory: &Path) -> io::Result<Option<Entry>> {
-    let running = lines_of(&directory.join(RUNNING))?.pop();
-    match running {
-        Some(newest) => Ok(Some(newest)),
-        None => Ok(lines_of(&directory.join(BEFORE))?.pop()),
-    }
+fn last_byte(path: &Path) -> io::Result<u8> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last[0])
 }
 
-/// The lines that are whole.
-fn lines_of(path: &Path) -> io::Result<Vec<Entry>> {
-    let file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        opened => opened?,
-    };
-    let mut entries = Vec::new();
-    for line in BufReader::new(file).split(b'\n') {
-        entries.extend(serde_json::from_slice::<Entry>(&line?).ok());
+/// The file before and the first `size` bytes of the running one, of those that are there.
+fn open_both(directory: &Path, size: u64) -> io::Result<Vec<Take<File>>> {
+    let mut files = Vec::new();
+    for (name, most) in [(BEFORE, u64::MAX), (RUNNING, size)] {
+        match File::open(directory.join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            opened => files.push(opened?.take(most)),
+        }
     }
-    Ok(entries)
+    Ok(files)
+}
+
+/// The last `limit` whole lines, oldest first, of those before the line with this number. No more than these are held at once.
+fn newest_of(
+    files: Vec<Take<File>>,
+    before: Option<u64>,
+    limit: usize,
+) -> io::Result<VecDeque<Entry>> {
+    let mut newest = VecDeque::new();
+    for file in files {
+        for line in BufReader::new(file).split(b'\n') {
+            let Ok(entry) = serde_json::from_slice::<Entry>(&line?) else {
+                continue;
+            };
+            if before.is_some_and(|before| entry.number >= before) {
+                continue;
+            }
+            if newest.len() == limit {
+                newest.pop_front();
+            }
+            newest.push_back(entry);
+        }
+    }
+    Ok(newest)
 }
 
 #[cfg(test)]
@@ -227,5 +267,33 @@ mod tests {
         drop(audit);
         let audit = Audit::open(dir.path(), 4096).unwrap();
         assert_eq!(audit.newest(None, 1).unwrap().0[0].number, 200);
+    }
+
+    #[test]
+    fn a_running_file_that_is_put_away_is_begun_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let audit = Audit::open(dir.path(), 4096).unwrap();
+        audit.record(deed("first")).unwrap();
+        // As a turn leaves it that had no file handle left for the new one.
+        let (directory, running) = places(dir.path());
+        fs::rename(running, directory.join(BEFORE)).unwrap();
+        for number in 0..40 {
+            audit.record(deed(&number.to_string())).unwrap();
+        }
+        assert_eq!(subjects(&audit)[0], "39");
+    }
+
+    #[test]
+    fn a_page_is_read_while_a_deed_is_written_down() {
+        let dir = tempfile::tempdir().unwrap();
+        let audit = Audit::open(dir.path(), 1 << 20).unwrap();
+        for number in 0..10 {
+            audit.record(deed(&number.to_string())).unwrap();
+        }
+        let files = open_both(&audit.directory, audit.running.lock().unwrap().size).unwrap();
+        audit.record(deed("meanwhile")).unwrap();
+        let newest = newest_of(files, Some(10), 3).unwrap();
+        let numbers: Vec<u64> = newest.iter().map(|entry| entry.number).collect();
+        assert_eq!(numbers, [7, 8, 9]);
     }
 }

@@ -2,6 +2,7 @@
 //! like and which keys sign it; it does not know the users, REST or sockets.
 
 mod algorithm;
+mod cause;
 mod key_set;
 #[cfg(test)]
 mod key_tests;
@@ -23,6 +24,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use self::algorithm::Algorithm;
+pub use self::cause::Cause;
+use self::cause::quoted;
 pub use self::key_set::KeySet;
 use self::object::Object;
 pub use self::peek::peek;
@@ -39,7 +42,7 @@ pub const CLOCK_LEEWAY: Duration = Duration::from_secs(2);
 /// The largest whole number that every JSON implementation holds; a later time is nonsense.
 const MAX_TIME: u64 = 1 << 53;
 
-/// Why a caller is not let in. What exactly was wrong is not told: it would help only an attacker.
+/// Why a caller is not let in. What exactly was wrong ([`Cause`]) is not told: it would help only an attacker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
     /// There is no token.
@@ -143,24 +146,36 @@ impl Verifier {
 
     /// Checks a token as of `now`, in seconds since 1970.
     pub fn verify_at(&self, token: &str, now: u64) -> Result<Claims, AuthError> {
+        let examined = self.examine_at(token, now);
+        examined.map_err(|cause| AuthError::from(&cause))
+    }
+
+    /// Checks a token as of now, and says why it is refused: not for the ears of who brought it.
+    pub fn examine(&self, token: &str) -> Result<Claims, Cause> {
+        self.examine_at(token, now())
+    }
+
+    fn examine_at(&self, token: &str, now: u64) -> Result<Claims, Cause> {
         if token.is_empty() {
-            return Err(AuthError::Missing);
+            return Err(Cause::Missing);
         }
         if token.len() > MAX_TOKEN {
-            return Err(AuthError::Invalid);
+            return Err(Cause::TooLong);
         }
         let mut parts = token.split('.');
         let (Some(header), Some(payload), Some(signature), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
         else {
-            return Err(AuthError::Invalid);
+            return Err(Cause::Malformed("it has not three parts with dots between"));
         };
-        let claimed = Claimed::read(&decode_object(header)?)?;
+        let header_object = decode_object(header, "its header is no object of JSON in base64url")?;
+        let claimed = Claimed::read(&header_object)?;
         let message = &token.as_bytes()[..header.len() + 1 + payload.len()];
         if !self.is_signed(message, signature, &claimed) {
-            return Err(AuthError::Invalid);
+            return Err(self.why_unsigned(claimed.algorithm));
         }
-        self.read_claims(&decode_object(payload)?, now)
+        let claims = decode_object(payload, "its claims are no object of JSON in base64url")?;
+        self.read_claims(&claims, now)
     }
 
     /// Signs and verifies once with each secret: a crypto backend that is missing shows at the start, not at the first
@@ -205,25 +220,45 @@ impl Verifier {
         self.public.iter().any(signs) || named.any(|named| is_meant(&named.id) && signs(&named.key))
     }
 
-    fn read_claims(&self, claims: &Object, now: u64) -> Result<Claims, AuthError> {
+    /// Whether a key is missing or none of them fits.
+    fn why_unsigned(&self, algorithm: Algorithm) -> Cause {
+        let is_shared = algorithm == Algorithm::Hs256;
+        let key = if is_shared { "secret" } else { "public key" };
+        let has_one = if is_shared {
+            !self.shared.is_empty()
+        } else {
+            let fits = |key: &PublicKey| key.algorithm() == algorithm;
+            let set = self.key_set.as_ref().map(|set| set.keys());
+            let mut named = set.iter().flat_map(|keys| keys.iter());
+            self.public.iter().any(fits) || named.any(|named| fits(&named.key))
+        };
+        if has_one {
+            return Cause::Signature(key);
+        }
+        Cause::NoKey {
+            algorithm: algorithm.as_str(),
+            key,
+        }
+    }
+
+    fn read_claims(&self, claims: &Object, now: u64) -> Result<Claims, Cause> {
         let expires_at = time_claim(claims, "exp")?;
         match expires_at {
-            Some(end) if now >= end.saturating_add(self.leeway) => return Err(AuthError::Expired),
-            None if self.expiry == Expiry::Required => return Err(AuthError::Invalid),
+            Some(end) if now >= end.saturating_add(self.leeway) => return Err(Cause::Expired),
+            None if self.expiry == Expiry::Required => return Err(Cause::NoEnd),
             _ => {}
         }
         if time_claim(claims, "nbf")?.is_some_and(|start| now.saturating_add(self.leeway) < start) {
-            return Err(AuthError::Invalid);
+            return Err(Cause::NotYet);
         }
-        let id = first_of(claims, &["id", "_id", "userId", "sub"]).and_then(Value::as_str);
+        let id = first_of(claims, &["id", "_id", "userId", "sub"]).ok_or(Cause::NoId)?;
+        let id_text = id.as_str().ok_or_else(|| Cause::IdKind(quoted(id)))?;
         let text = |names: &[&str]| {
             let text = first_of(claims, names)?.as_str()?.trim();
             (!text.is_empty()).then(|| text.to_owned())
         };
         Ok(Claims {
-            user_id: id
-                .and_then(|id| id.parse().ok())
-                .ok_or(AuthError::Invalid)?,
+            user_id: id_text.parse().map_err(|_| Cause::IdForm(quoted(id)))?,
             name: text(&["name"]),
             email: text(&["email"]),
             profile_picture: text(&["profilePicture", "profileImage", "picture"]),
@@ -242,29 +277,31 @@ struct Claimed {
 impl Claimed {
     /// RFC 8725 §3.1: the algorithm is held against the list before anything is verified. `kid` chooses among keys that are ours
     /// already; `jku`, `jwk` and `x5*` are not looked at: no token brings its own key.
-    fn read(header: &Object) -> Result<Self, AuthError> {
-        let name = header.get("alg").and_then(Value::as_str);
+    fn read(header: &Object) -> Result<Self, Cause> {
+        let name = header.get("alg");
         let algorithm = name
+            .and_then(Value::as_str)
             .and_then(Algorithm::from_name)
-            .ok_or(AuthError::Invalid)?;
+            .ok_or_else(|| Cause::Algorithm(name.map_or("missing".to_owned(), quoted)))?;
         // RFC 7515 §4.1.11: if any of the listed extensions is not understood, the JWS is invalid. None is understood here.
         if header.get("crit").is_some() {
-            return Err(AuthError::Invalid);
+            return Err(Cause::Critical);
         }
         let key = match header.get("kid") {
             None => None,
             Some(Value::String(key)) => Some(key.clone()),
             // RFC 7515 §4.1.4: its value must be a string.
-            Some(_) => return Err(AuthError::Invalid),
+            Some(_) => return Err(Cause::KeyName),
         };
         Ok(Self { algorithm, key })
     }
 }
 
-fn decode_object(part: &str) -> Result<Object, AuthError> {
+/// `otherwise` is what is wrong if it is none.
+fn decode_object(part: &str, otherwise: &'static str) -> Result<Object, Cause> {
     let bytes = URL_SAFE_NO_PAD.decode(part);
-    let bytes = bytes.map_err(|_| AuthError::Invalid)?;
-    serde_json::from_slice(&bytes).map_err(|_| AuthError::Invalid)
+    let bytes = bytes.map_err(|_| Cause::Malformed(otherwise))?;
+    serde_json::from_slice(&bytes).map_err(|_| Cause::Malformed(otherwise))
 }
 
 /// The first claim that is there and not null; the later ones do not stand in for one that is of no use.
@@ -274,7 +311,7 @@ fn first_of<'a>(claims: &'a Object, names: &[&str]) -> Option<&'a Value> {
 }
 
 /// RFC 7519 §2: a `NumericDate` is a number of seconds, perhaps with a fraction.
-fn time_claim(claims: &Object, name: &str) -> Result<Option<u64>, AuthError> {
+fn time_claim(claims: &Object, name: &'static str) -> Result<Option<u64>, Cause> {
     let Some(value) = claims.get(name) else {
         return Ok(None);
     };
@@ -287,10 +324,10 @@ fn time_claim(claims: &Object, name: &str) -> Result<Option<u64>, AuthError> {
     let seconds = match (value.as_u64(), value.as_f64()) {
         (Some(seconds), _) => seconds,
         (None, Some(seconds)) if (0.0..MAX_TIME as f64).contains(&seconds) => seconds as u64,
-        _ => return Err(AuthError::Invalid),
+        _ => return Err(Cause::Time(name)),
     };
     if seconds > MAX_TIME {
-        return Err(AuthError::Invalid);
+        return Err(Cause::Time(name));
     }
     Ok(Some(seconds))
 }

@@ -2,6 +2,7 @@
 
 mod abuse;
 mod backend;
+mod environment;
 mod subnet;
 
 use std::net::IpAddr;
@@ -15,7 +16,12 @@ pub use self::subnet::Subnet;
 
 /// A chat server for pet marketplaces: REST and Socket.IO in one binary, nothing beside it.
 #[derive(Debug, Parser)]
-#[command(name = "jivchat", version, args_conflicts_with_subcommands = true)]
+#[command(
+    name = "jivchat",
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = "A variable that is empty counts as not set."
+)]
 pub struct Cli {
     /// What to do; `serve` when left out.
     #[command(subcommand)]
@@ -34,7 +40,7 @@ pub enum Command {
     Token(Box<Token>),
     /// Ask a running server whether it is well; exit code 0 if so
     Healthcheck(Healthcheck),
-    /// Tell whether the server would start with these flags, without starting it or changing anything. Exit code 0 if so, 1 if not
+    /// Tell whether the server would start with these flags, without starting it or changing anything. Exit code 0 if so, 1 if not, 2 for wrong flags
     Check(Box<Check>),
     /// Check a stopped server's data: the journal, every counter and index, the size and checksum of every file. Exit code 0 if all is well, 1 if anything is wrong or could not be checked, 2 for wrong flags
     Verify(Offline),
@@ -162,10 +168,15 @@ pub struct Tokens {
 }
 
 impl Tokens {
+    /// Whether a secret is named, by flag, variable or file.
+    pub fn gives_secret(&self) -> bool {
+        !self.jwt_secret.is_empty() || !self.jwt_secret_file.is_empty()
+    }
+
     /// Whether the server can check tokens and has nothing to sign them with.
     pub fn verifies_only(&self) -> bool {
         let has_keys = !self.jwt_public_key_file.is_empty() || self.jwks_file.is_some();
-        has_keys && self.jwt_secret.is_empty() && self.jwt_secret_file.is_empty()
+        has_keys && !self.gives_secret()
     }
 }
 
@@ -456,7 +467,7 @@ pub struct Token {
 /// What `token` can be told to do besides.
 #[derive(Debug, Clone, Subcommand)]
 pub enum TokenAction {
-    /// Print what a token says, and whether a server with these keys takes it. Exit code 0 if so, 1 if not
+    /// Print what a token says, and whether a server with these keys takes it, and if not why. Exit code 0 if so, 1 if not, 2 for wrong flags
     Inspect(InspectToken),
 }
 

@@ -1,15 +1,15 @@
 //! How often one user and one address may ask: one set of buckets for both edges, and what was refused, for the admin. It knows
 //! who asks and from where, not what for; the rules that need a look at the store are in `chat`.
 
-mod address;
-mod count;
+mod origin;
+mod tally;
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-pub use self::address::Origin;
-use self::count::Tally;
-pub use self::count::{Refused, Suspect};
+pub use self::origin::Origin;
+use self::tally::Tally;
+pub use self::tally::{Refused, Suspect};
 use crate::id::UserId;
 use crate::limits::{Limiter, Rate};
 
@@ -68,8 +68,10 @@ pub struct Limit {
 /// What the operator decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Settings {
-    /// Messages a minute. The user's own rate is the chat's.
+    /// Messages a minute, those with a file too.
     pub messages: Limit,
+    /// Messages of one user at once after a pause.
+    pub message_burst: u32,
     /// Words of typing a minute.
     pub typing: Limit,
     /// New chats a minute.
@@ -106,6 +108,15 @@ struct Pair {
 }
 
 impl Pair {
+    /// Of a user only `burst` at once.
+    fn bursting(limit: Limit, burst: u32) -> Self {
+        let per_minute = limit.per_user;
+        Self {
+            users: Limiter::new(Rate { per_minute, burst }),
+            ..Self::per_minute(limit)
+        }
+    }
+
     fn per_minute(limit: Limit) -> Self {
         Self {
             users: Limiter::new(steady(limit.per_user)),
@@ -143,7 +154,7 @@ impl Guard {
         Self {
             // In the order of `Action::ALL`.
             actions: [
-                Pair::per_minute(settings.messages),
+                Pair::bursting(settings.messages, settings.message_burst),
                 Pair::per_minute(settings.typing),
                 Pair::per_minute(settings.chats),
                 Pair::per_minute(settings.blocks),
@@ -175,15 +186,6 @@ impl Guard {
             self.tally.count(Refused::Rate(action));
             wait.into()
         })
-    }
-
-    /// It was not done after all.
-    pub fn give_back(&self, action: Action, user: &UserId, address: Option<IpAddr>) {
-        let pair = &self.actions[action as usize];
-        pair.users.give_back(user);
-        if let Some(origin) = Origin::of(address) {
-            pair.addresses.give_back(&origin);
-        }
     }
 
     /// Somebody at `address` fetches a file, for which nobody has to say who they are: a bucket of its own, or strangers could empty
@@ -319,12 +321,25 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_done_is_given_back() {
-        let (guard, asha, at) = (guard(1, 1), user("asha"), Some(address("203.0.113.7")));
-        for _ in 0..10 {
-            assert_eq!(guard.take(Action::Typing, &asha, at), Ok(()));
-            guard.give_back(Action::Typing, &asha, at);
-        }
+    fn messages_of_a_user_have_a_burst_of_their_own() {
+        let guard = Guard::new(Settings {
+            messages: Limit {
+                per_user: 60,
+                per_address: 10,
+            },
+            message_burst: 3,
+            ..Settings::default()
+        });
+        let (asha, start) = (user("asha"), Instant::now());
+        let take = |id: &UserId, at, after| guard.take_at(Action::Message, id, at, start + after);
+        let now = Duration::ZERO;
+        assert!((0..3).all(|_| take(&asha, None, now).is_ok()));
+        assert_eq!(take(&asha, None, now), Err(Wait(2)));
+        assert_eq!(take(&asha, None, Duration::from_secs(1)), Ok(()));
+        assert_eq!(guard.refusals()[0], ("messages", 1));
+        let at = Some(address("203.0.113.7"));
+        let others = (0..20).filter(|number| take(&user(&format!("u{number}")), at, now).is_ok());
+        assert_eq!(others.count(), 10, "of an address all at once");
     }
 
     #[test]

@@ -9,7 +9,7 @@
 //! main ─▶ commands ─▶ server                  flags, signals, banner ─▶ composition root: open, accept, dispatch, drain
 //!                       │
 //!          ┌────────────┼───────────┬──────────────┐
-//!         api        realtime      web            cors      REST · Socket.IO · the demo page · who may call from a browser
+//!         api        realtime      web            cors      REST · Socket.IO · the pages · who may call from a browser
 //!          │            │ └─▶ socketio ─▶ engineio          the protocol layer: knows nothing of chat
 //!          ├─▶ access ◀─┤ ─▶ auth, backend                    token ─▶ user, one check for both edges; what an existing backend knows
 //!          ├─▶ input, view ◀┤                                JSON in and out, one shape for both edges
@@ -20,7 +20,8 @@
 //!          └──▶ chat ◀──┘                                    the rules, each written once; what happened leaves as events
 //!                 │
 //!         guard ◀─┤ ─▶ limits                                  how often a user and an address may do a thing; the edges ask it too
-//!     metrics, audit ◀─ api, realtime                         what happens, counted; what admins did, written down
+//!     metrics ◀─ api, realtime, chat, store                   what happens, counted where it does; `server` shows it
+//!     audit ◀─ api                                            what admins did, written down
 //!               store ─▶ journal                             typed tables ─▶ the log that is the truth (sled is its index)
 //!               ▲ │         ▲
 //!               │ └──▶ archive ─▶ media                      its form on disk, which an older schema is kept in too ─▶ its files

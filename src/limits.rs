@@ -1,7 +1,7 @@
 //! How often one key may do a thing: the generic cell rate algorithm, which needs one number per key and no timer. It knows
 //! neither users nor addresses; the clock is its caller's.
 
-pub mod flood;
+pub mod repeats;
 
 use std::collections::HashMap;
 use std::hash::Hash;

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use jivchat::commands;
 use jivchat::config::{Cli, Command};
 
@@ -12,7 +11,7 @@ use jivchat::config::{Cli, Command};
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     let outcome = match cli.command {
         None => commands::serve(&cli.serve),
         Some(Command::Serve(serve)) => commands::serve(&serve),

@@ -33,9 +33,10 @@ use self::dispatch::{Dispatch, MAX_HEADER_BYTES};
 use self::malformed::{Turn, Wire};
 use self::proxy::Proxies;
 pub use self::pulse::Pulse;
+pub use self::settings::{expiry, strength};
 use self::tasks::Background;
 use crate::access::Access;
-use crate::api::{Api, Connections as Connected, Gauge};
+use crate::api::{AdminKey, Api, Connections as Connected, Gauge};
 use crate::audit::Audit;
 use crate::auth::{KeyError, KeySet, Secret, SecretError};
 use crate::backend::{Backend, TrustError};
@@ -182,6 +183,7 @@ impl Server {
             source,
         })?;
         let admin_key = settings::admin_key(config)?;
+        warn_of_flags(config, admin_key.as_ref());
         make_data_dir(&config.storage.data_dir)?;
         let secrets = settings::secrets(config)?;
         let signing = secrets.first().cloned();
@@ -403,6 +405,15 @@ async fn serve_connection(dispatch: Arc<Dispatch>, stream: Counted<TcpStream>, p
                 connection.as_mut().graceful_shutdown();
             }
         }
+    }
+}
+
+fn warn_of_flags(config: &Serve, admin_key: Option<&AdminKey>) {
+    if let Some(warning) = settings::exposed_demo(config) {
+        tracing::warn!("{warning}");
+    }
+    if admin_key.is_some_and(AdminKey::is_short) {
+        tracing::warn!("{}", settings::SHORT_ADMIN_KEY);
     }
 }
 

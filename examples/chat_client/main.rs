@@ -21,8 +21,8 @@ use self::steady::{Heard, Settings, get, text};
 
 #[derive(Parser)]
 struct Flags {
-    /// Host and port of the server
-    #[arg(long, default_value = "127.0.0.1:3010")]
+    /// Address of the server: HOST:PORT, or http://HOST:PORT
+    #[arg(long, default_value = "127.0.0.1:3010", value_parser = host_and_port)]
     server: String,
     /// Who you are: `jivchat token` prints one
     #[arg(long)]
@@ -55,12 +55,29 @@ async fn main() -> Result<()> {
     talking.await?
 }
 
+/// From what a browser's address bar holds, too.
+fn host_and_port(address: &str) -> Result<String, String> {
+    let host = address.strip_prefix("http://").unwrap_or(address);
+    let host = host.trim_end_matches('/');
+    if host.is_empty() || host.contains('/') {
+        return Err(
+            "give HOST:PORT or http://HOST:PORT; https and paths need a client of their own"
+                .to_owned(),
+        );
+    }
+    let has_port = host
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    Ok(if has_port {
+        host.to_owned()
+    } else {
+        format!("{host}:80")
+    })
+}
+
 async fn list(server: &str, token: &str) -> Result<()> {
-    let answer = get(server, token, "/api/chat/my-chats?limit=100").await?;
-    for chat in answer["data"]["chats"]
-        .as_array()
-        .context("no chats in the answer")?
-    {
+    let data = get(server, token, "/api/chat/my-chats?limit=100").await?;
+    for chat in data["chats"].as_array().context("no chats in the answer")? {
         let names: Vec<_> = chat["participants"]
             .as_array()
             .into_iter()

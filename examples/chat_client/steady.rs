@@ -48,9 +48,9 @@ pub(crate) enum Heard {
     Lost(String),
 }
 
-/// The token is no good: only another one helps.
+/// The token or the chat is no good: only another one helps.
 #[derive(Debug, thiserror::Error)]
-#[error("the server refuses this token: {0}")]
+#[error("the server refuses this: {0}")]
 struct Refused(String);
 
 struct Waiting {
@@ -58,7 +58,7 @@ struct Waiting {
     content: String,
 }
 
-/// Holds the conversation until `lines` ends and everything is acknowledged, or until the token is refused.
+/// Holds the conversation until `lines` ends and everything is acknowledged, or until the token or the chat is refused.
 pub(crate) async fn talk(
     settings: Settings,
     lines: mpsc::Receiver<String>,
@@ -213,7 +213,7 @@ impl Conversation {
         let begin = packet.find('[').context("an ack without arguments")?;
         let [ack]: [Value; 1] = serde_json::from_str(&packet[begin..])?;
         let code = ack["error"].as_str().unwrap_or_default();
-        if matches!(code, "rate_limited" | "unavailable" | "storage_full") {
+        if may_pass(code) {
             return Ok(Duration::from_secs(1));
         }
         let content = self.waiting.pop_front().map(|one| one.content);
@@ -302,11 +302,11 @@ impl Conversation {
             "/api/chat/{}/messages?limit=100&{query}",
             self.settings.chat
         );
-        let answer = get(&self.settings.server, &self.settings.token, &path).await?;
-        let Value::Array(messages) = &answer["data"]["messages"] else {
-            bail!("{}", text(&answer["message"]));
+        let data = get(&self.settings.server, &self.settings.token, &path).await?;
+        let Value::Array(messages) = &data["messages"] else {
+            bail!("no messages in the answer");
         };
-        let has_more = answer["data"]["pagination"]["hasMore"] == true;
+        let has_more = data["pagination"]["hasMore"] == true;
         Ok((messages.clone(), has_more))
     }
 
@@ -316,7 +316,15 @@ impl Conversation {
     }
 }
 
-/// One REST call.
+/// Whether the same may be answered otherwise in a while.
+fn may_pass(code: &str) -> bool {
+    matches!(
+        code,
+        "rate_limited" | "unavailable" | "storage_full" | "internal_error"
+    )
+}
+
+/// The data of one REST call.
 pub(crate) async fn get(server: &str, token: &str, path: &str) -> Result<Value> {
     timeout(PATIENCE, async {
         let stream = TcpStream::connect(server).await?;
@@ -329,7 +337,15 @@ pub(crate) async fn get(server: &str, token: &str, path: &str) -> Result<Value> 
             .body(String::new())?;
         let answer = sender.send_request(request).await?;
         let body = answer.into_body().collect().await?.to_bytes();
-        Ok(serde_json::from_slice(&body)?)
+        let mut answer: Value = serde_json::from_slice(&body)?;
+        if answer["success"] == true {
+            return Ok(answer["data"].take());
+        }
+        let (why, code) = (text(&answer["message"]), text(&answer["error"]));
+        if may_pass(&code) {
+            bail!("{why}");
+        }
+        Err(Refused(format!("{why} ({code})")).into())
     })
     .await?
 }

@@ -56,7 +56,16 @@ class Person {
   }
 }
 
-const { users, pets } = await (await fetch(`${server}/demo/session.json`)).json();
+/** The people and pets of the demo; what keeps it from being there, in one line. */
+async function demo() {
+  const response = await fetch(`${server}/demo/session.json`).catch(() => undefined);
+  const { users = [], pets = [] } = (await response?.json().catch(() => undefined)) ?? {};
+  if (users.length > 0) return { users, pets };
+  console.error(response ? `${server} has no demo: start jivchat with --demo` : `no server answers at ${server}: start jivchat with --demo, or name another address`);
+  process.exit(1);
+}
+
+const { users, pets } = await demo();
 const pet = pets.find(({ _id }) => _id === 'pet-cockatiel');
 const buyer = new Person(users.find(({ _id }) => _id === 'user-rohan'));
 const seller = new Person(users.find(({ _id }) => _id === pet.owner));

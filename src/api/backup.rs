@@ -10,6 +10,7 @@ use hyper::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValu
 use hyper::{Response, StatusCode};
 use tokio::sync::mpsc;
 
+use super::admin::Admin;
 use super::response::Body;
 use super::{Api, Failure};
 
@@ -20,7 +21,7 @@ const WAITING: usize = 4;
 impl Api {
     /// Begins a backup; the answer goes on while others chat. A second one at the same time is 409. A backup that fails in
     /// the middle ends without its manifest, and the connection is cut.
-    pub(super) fn send_backup(&self) -> Result<Response<Body>, Failure> {
+    pub(super) async fn send_backup(&self, admin: &Admin) -> Result<Response<Body>, Failure> {
         let turn = self.backup.begin().ok_or_else(|| {
             Failure::new(
                 StatusCode::CONFLICT,
@@ -28,6 +29,7 @@ impl Api {
                 "Another backup is running",
             )
         })?;
+        self.record(admin, "backup.taken", "all").await?;
         let (pieces, receiver) = mpsc::channel(WAITING);
         let backup = self.backup.clone();
         tokio::task::spawn_blocking(move || {

@@ -7,9 +7,8 @@ use serde_json::json;
 
 use super::request::{self, MAX_PAGE};
 use super::response::{Body, succeeded};
-use super::{Api, Failure, address, token};
+use super::{Api, Failure, token};
 use crate::chat::{Caller, Error, OpenChat};
-use crate::guard::Action;
 use crate::input::parse_id;
 use crate::model::ChatKind;
 use crate::view;
@@ -45,20 +44,13 @@ impl Api {
         caller: &Caller,
         request: Request<RequestBody>,
     ) -> Result<Response<Body>, Failure> {
-        let address = address(&request);
         let token = token(request.headers()).unwrap_or_default().to_owned();
         let input: CreateInput = request::object(request).await?;
         let wanted = input.into_request()?;
         if let Some(backend) = &self.backend {
             backend.before_chat(&caller.user, &token, &wanted).await?;
         }
-        // One that is there already, or refused, is no new one.
-        self.guard.take(Action::NewChat, &caller.user, address)?;
-        let opened = self.chat.open_chat(caller, wanted).await;
-        if !matches!(opened, Ok((_, true))) {
-            self.guard.give_back(Action::NewChat, &caller.user, address);
-        }
-        let (chat, is_new) = opened?;
+        let (chat, is_new) = self.chat.open_chat(caller, wanted).await?;
         let (status, message) = if is_new {
             (StatusCode::CREATED, "Chat created successfully")
         } else {

@@ -88,6 +88,7 @@ impl From<chat::Error> for Failure {
         use chat::Error as E;
         let status = match &error {
             E::InvalidRequest(_)
+            | E::WrongField(_)
             | E::InvalidId(_)
             | E::ContentEmpty
             | E::ContentTooLong

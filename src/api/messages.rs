@@ -12,8 +12,9 @@ use serde_json::json;
 use super::request::{self, MAX_PAGE};
 use super::response::{Body, succeeded};
 use super::uploads::paced;
-use super::{Api, Failure, address};
+use super::{Api, Failure};
 use crate::chat::{Caller, Error, History, MAX_CLIENT_ID, Sent};
+use crate::guard::Action;
 use crate::id::ChatId;
 use crate::input::{SendInput, parse_id};
 use crate::media::{MediaError, multipart};
@@ -81,8 +82,11 @@ impl Api {
         if key.is_none() {
             self.chat.check_may_upload(&caller.user).await?;
         }
-        let address = address(&request);
-        self.guard.check_volume(&caller.user, address)?;
+        let (user, address) = (&caller.user, caller.address);
+        self.guard.check_volume(user, address)?;
+        // A file is a message too. What was refused before has cost a read alone.
+        self.guard.take(Action::Message, user, address)?;
+        self.guard.take(Action::Upload, user, address)?;
         let content_type = request.headers().get(CONTENT_TYPE).cloned();
         let content_type = content_type
             .as_ref()

@@ -97,11 +97,10 @@ enum Endpoint<'p> {
 }
 
 impl Endpoint<'_> {
-    /// The limit that a request counts against. That a chat is new turns out later.
+    /// The limit that a request counts against. That a chat is new, or may be sent a file, turns out later.
     fn action(self) -> Action {
         match self {
             Self::Send(_) => Action::Message,
-            Self::SendMedia(_) => Action::Upload,
             Self::ToggleBlock(_) | Self::BlockUser(_) => Action::Block,
             Self::Report => Action::Report,
             _ => Action::Read,
@@ -160,7 +159,8 @@ impl Api {
         }
         let address = address(&request);
         let caller = self.caller(request.headers(), address).await?;
-        self.guard.take(endpoint.action(), &caller.user, address)?;
+        self.guard
+            .take(endpoint.action(), &caller.user, caller.address)?;
         match endpoint {
             Endpoint::CreateChat => self.create_chat(&caller, request).await,
             Endpoint::MyChats => self.my_chats(&caller, &request).await,
@@ -191,7 +191,11 @@ impl Api {
             .get("x-socket-id")
             .and_then(|id| id.to_str().ok())
             .map(str::to_owned);
-        Ok(Caller { user, origin })
+        Ok(Caller {
+            user,
+            origin,
+            address,
+        })
     }
 }
 

@@ -10,7 +10,7 @@ use hyper::{Request, StatusCode};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::Failure;
-use crate::input::WRONG_FIELD;
+use crate::input;
 
 /// Largest JSON body, in bytes.
 const MAX_BODY: usize = 256 * 1024;
@@ -63,7 +63,7 @@ fn read<T: DeserializeOwned>(
     let refused = |error: serde_json::Error| {
         if error.is_data() {
             tracing::debug!(%error, "a request body is not of the expected form");
-            return Failure::invalid_request(WRONG_FIELD);
+            return input::refused(bytes, &error).into();
         }
         Failure::new(
             StatusCode::BAD_REQUEST,

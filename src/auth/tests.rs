@@ -328,3 +328,42 @@ proptest! {
         prop_assert_eq!(verify(&changed), Err(AuthError::Invalid));
     }
 }
+
+#[test]
+fn the_host_is_told_the_cause_and_the_remedy() {
+    let examine = |token: &str| verifier().examine_at(token, NOW).unwrap_err().to_string();
+    let claims = |claims: serde_json::Value| examine(&token(&claims.to_string()));
+    let headed = |header: &str| examine(&signed_with(SECRET, header, b"{}"));
+    for (said, cause) in [
+        (examine("x.y"), "three parts"),
+        (examine("x.y.z"), "its header"),
+        (headed(r#"{"alg":"none"}"#), "(alg) is \"none\""),
+        (headed("{}"), "(alg) is missing"),
+        (headed(r#"{"alg":"RS256"}"#), "no public key here"),
+        (headed(r#"{"alg":"HS256","crit":[]}"#), "(crit)"),
+        (headed(r#"{"alg":"HS256","kid":7}"#), "(kid)"),
+        (
+            examine(&signed_with(b"another", r#"{"alg":"HS256"}"#, b"{}")),
+            "another secret",
+        ),
+        (claims(json!({"id": "u", "exp": NOW - 9})), "expired"),
+        (claims(json!({"id": "u"})), "--allow-tokens-without-exp"),
+        (claims(json!({"id": "u", "exp": "soon"})), "claim exp"),
+        (
+            claims(json!({"id": "u", "exp": NOW + 9, "nbf": NOW + 9})),
+            "nbf",
+        ),
+        (claims(json!({"exp": NOW + 9})), "id, _id, userId or sub"),
+        (claims(json!({"id": 42, "exp": NOW + 9})), "id is 42, and"),
+        (
+            claims(json!({"id": "a b", "exp": NOW + 9})),
+            "id \"a b\" cannot",
+        ),
+    ] {
+        assert!(said.contains(cause), "{said}: {cause}");
+        assert!(!said.contains('\n'), "{said}");
+    }
+    let long = json!({"id": "\u{1b}[2J".repeat(100), "exp": NOW + 9});
+    let said = claims(long);
+    assert!(said.len() < 600 && !said.contains('\u{1b}'), "{said}");
+}

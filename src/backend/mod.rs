@@ -80,6 +80,14 @@ pub struct Backend {
 }
 
 impl Backend {
+    /// Whether there is one, and it could be asked with these settings; asks nobody.
+    pub fn check(settings: &Settings) -> Result<bool, TrustError> {
+        if settings.profiles.is_none() && settings.pets.is_none() {
+            return Ok(false);
+        }
+        Client::new(settings.roots.as_deref(), settings.timeout).map(|_| true)
+    }
+
     /// A backend whose users and pets go to `chat`; `None` when no address is given.
     pub fn new(settings: Settings, chat: Service) -> Result<Option<Self>, TrustError> {
         if settings.profiles.is_none() && settings.pets.is_none() {

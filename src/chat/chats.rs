@@ -41,16 +41,16 @@ impl Service {
         caller: &Caller,
         request: OpenChat,
     ) -> Result<(ChatDetails, bool), Error> {
-        let (user, events) = (caller.user.clone(), self.events.clone());
+        let (caller, events) = (caller.clone(), self.events.clone());
         let service = self.clone();
         self.store
             .write(move |tx| {
                 let kind = request.kind()?;
-                if tx.erased(&user)?.is_some() {
+                if tx.erased(&caller.user)?.is_some() {
                     return Err(Error::CallerUnknown);
                 }
-                let other = other_side(tx, &user, &request)?;
-                let participants = vec![user, other];
+                let other = other_side(tx, &caller.user, &request)?;
+                let participants = vec![caller.user.clone(), other];
                 if let Some(chat) = tx.chat_between(kind, request.pet.as_ref(), &participants)? {
                     let details = service.with_presence(Gatherer::new(tx, chat)?.chat()?);
                     return Ok((details, false));
@@ -60,7 +60,7 @@ impl Service {
                     return Err(Error::ChatBlocked);
                 }
                 let moment = (Instant::now(), tx.now());
-                service.watch.new_chat(tx, &participants[0], moment)?;
+                service.watch.new_chat(tx, &caller, moment)?;
                 let chat = new_chat(tx, kind, request.pet, participants);
                 tx.insert_chat(&chat)?;
                 let others = chat.participants[1..].to_vec();

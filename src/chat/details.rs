@@ -188,20 +188,34 @@ impl<'t, S: Source> Gatherer<'t, S> {
         if let Some(user) = self.users.get(id) {
             return Ok(user.clone());
         }
-        let user = match self.tables.user(id)? {
-            Some(user) => user,
-            None if self.tables.erased(id)?.is_some() => {
-                self.lacks_somebody = true;
-                User {
-                    name: ERASED.to_owned(),
-                    ..stub(id)
-                }
-            }
-            None => stub(id),
-        };
+        let Shown { user, is_erased } = shown(self.tables, id)?;
+        self.lacks_somebody |= is_erased;
         self.users.insert(id.clone(), user.clone());
         Ok(user)
     }
+}
+
+/// A user as others are shown them.
+pub(super) struct Shown {
+    pub(super) user: User,
+    /// Nothing is left of them.
+    pub(super) is_erased: bool,
+}
+
+/// What is shown of a user, also of one who was erased or about whom nothing is known.
+pub(super) fn shown<S: Source>(tables: &Tables<S>, id: &UserId) -> Result<Shown, Error> {
+    if let Some(user) = tables.user(id)? {
+        return Ok(Shown {
+            user,
+            is_erased: false,
+        });
+    }
+    let is_erased = tables.erased(id)?.is_some();
+    let mut user = stub(id);
+    if is_erased {
+        ERASED.clone_into(&mut user.name);
+    }
+    Ok(Shown { user, is_erased })
 }
 
 /// What is shown of a user about whom nothing is known.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::details::stub;
 use super::event::Event;
 use super::updates::Subject;
-use super::{Error, Service, announce};
+use super::{Error, Found, Service, announce};
 use crate::id::{PetId, UserId};
 use crate::model::{Pet, User};
 use crate::store::{Source, Tables};
@@ -118,18 +118,18 @@ impl Service {
             .await
     }
 
-    /// At most `limit` users in the order of their ids, of those that begin with `prefix` and come after `after`; and whether there
-    /// are more.
+    /// At most `limit` users in the order of their ids, of those that begin with `prefix` and come after `after`.
     pub async fn users(
         &self,
         prefix: String,
         after: Option<UserId>,
         limit: usize,
-    ) -> Result<(Vec<User>, bool), Error> {
+    ) -> Result<Found<User, UserId>, Error> {
         self.store
             .read(move |tables| {
                 let found = tables.users(&prefix, after.as_ref()).take(limit + 1);
-                Ok(cut(found.collect::<Result<_, _>>()?, limit))
+                let found = found.collect::<Result<_, _>>()?;
+                Ok(page(found, limit, |user: &User| user.id.clone()))
             })
             .await
     }
@@ -140,11 +140,12 @@ impl Service {
         prefix: String,
         after: Option<PetId>,
         limit: usize,
-    ) -> Result<(Vec<Pet>, bool), Error> {
+    ) -> Result<Found<Pet, PetId>, Error> {
         self.store
             .read(move |tables| {
                 let found = tables.pets(&prefix, after.as_ref()).take(limit + 1);
-                Ok(cut(found.collect::<Result<_, _>>()?, limit))
+                let found = found.collect::<Result<_, _>>()?;
+                Ok(page(found, limit, |pet: &Pet| pet.id.clone()))
             })
             .await
     }
@@ -332,9 +333,10 @@ fn looks_different(before: &User, after: &User) -> bool {
     (&before.name, &before.email, &before.picture) != (&after.name, &after.email, &after.picture)
 }
 
-/// The first `limit`, and whether there are more.
-fn cut<T>(mut found: Vec<T>, limit: usize) -> (Vec<T>, bool) {
-    let has_more = found.len() > limit;
-    found.truncate(limit);
-    (found, has_more)
+/// At most `limit` rows, and the id after which there are more.
+fn page<T, I>(mut rows: Vec<T>, limit: usize, id: impl Fn(&T) -> I) -> Found<T, I> {
+    let has_more = rows.len() > limit;
+    rows.truncate(limit);
+    let next = rows.last().filter(|_| has_more).map(id);
+    Found { rows, next }
 }

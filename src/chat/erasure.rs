@@ -268,15 +268,7 @@ impl Erasure {
             if pending(tx, &user)?.is_none() {
                 return Ok(None);
             }
-            let ids = tx.reports_of(&user, after).take(REPORTS);
-            let ids: Vec<ReportId> = ids.collect::<Result<_, _>>()?;
-            for &id in &ids {
-                if let Some(mut report) = tx.report(id)? {
-                    report.forget(&user);
-                    tx.put_report(&report)?;
-                }
-            }
-            Ok::<_, Error>(ids.last().copied())
+            Ok::<_, Error>(tx.forget_in_reports(&user, after, REPORTS)?)
         });
         match last.await? {
             Some(last) => self.after_report = Some(last),

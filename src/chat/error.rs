@@ -9,6 +9,9 @@ pub enum Error {
     /// A request that is not of the asked form; the text says what is wrong.
     #[error("{0}")]
     InvalidRequest(&'static str),
+    /// A field that is not there, or holds another type of value; names it.
+    #[error("{0} is missing or has the wrong type")]
+    WrongField(String),
     /// A text that cannot be an id; names the field.
     #[error("{0} is not a valid id")]
     InvalidId(&'static str),
@@ -90,7 +93,7 @@ impl Error {
     /// The stable name that clients may act on; never localised.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::InvalidRequest(_) => "invalid_request",
+            Self::InvalidRequest(_) | Self::WrongField(_) => "invalid_request",
             Self::InvalidId(_) => "invalid_id",
             Self::ContentEmpty => "content_empty",
             Self::ContentTooLong => "content_too_long",

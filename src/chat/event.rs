@@ -1,5 +1,5 @@
 //! What has happened. Rules return answers; everything that others have to hear of comes out of `chat` as one of these,
-//! after it is on stable storage, in commit order. Only `realtime::delivery` turns them into emits.
+//! after what is stored of it is on stable storage, in commit order. Only `realtime::delivery` turns them into emits.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,7 +9,6 @@ use serde::Serialize;
 use super::Caller;
 use super::details::{ChatDetails, MessageDetails};
 use crate::id::{ChatId, MessageId, UserId};
-use crate::model::Timestamp;
 
 /// A counter that changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +89,7 @@ pub enum Event {
         /// Counters that sank.
         unread: Vec<UnreadChange>,
     },
-    /// Counters sank because messages were too old to be kept.
+    /// Counters sank because messages were too old to be kept. No event on disk: the counters are.
     CountersSank {
         /// The counters.
         unread: Vec<UnreadChange>,
@@ -123,13 +122,12 @@ pub enum Event {
         /// To whom: everybody but the one who opened it.
         others: Vec<UserId>,
     },
-    /// A user came or went; whether they are online is asked when this is delivered, so that the last word is always true.
+    /// A user came or went, or is shown again to somebody. What of it is true, and who may hear it, is asked when this is delivered, so
+    /// that the last word is always true: see [`Service::presence_told`](super::Service::presence_told). Not on disk, but for `lastSeen`.
     PresenceChanged {
         /// Who.
         user: UserId,
-        /// When they were last seen.
-        last_seen: Option<Timestamp>,
-        /// To whom.
+        /// To whom, but for those whom they have blocked.
         audience: Vec<UserId>,
     },
     /// A user is not shown to some others any more: to them they look as if they had gone. Not on disk: the block is.
@@ -148,7 +146,7 @@ pub enum Event {
         /// Whose doing it was.
         by: Caller,
     },
-    /// Somebody types or has stopped. Volatile: the only event that is not on disk.
+    /// Somebody types or has stopped. Volatile: it is not on disk, and dropped where delivery is behind.
     Typing {
         /// Where.
         chat: ChatId,

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Content, Error};
-use crate::guard::{Guard, Refused, Wait};
+use super::{Caller, Content, Error};
+use crate::guard::{Action, Guard, Refused, Wait};
 use crate::id::{ChatId, UserId};
 use crate::limits::Limiter;
-use crate::limits::flood::Repeats;
+use crate::limits::repeats::Repeats;
 use crate::model::{Chat, Timestamp};
 use crate::store::{Source, Tables};
 
@@ -28,8 +28,6 @@ pub struct Bounds {
     pub chats_per_hour_established: u32,
     /// Chats to which the same content may go within an hour, of those that its sender opened.
     pub duplicate_chats: u32,
-    /// People whom one user may block.
-    pub blocked_users: u32,
 }
 
 /// What it has seen.
@@ -38,7 +36,8 @@ pub(super) struct Watch {
     newcomers: Limiter<UserId>,
     established: Limiter<UserId>,
     repeats: Repeats<UserId>,
-    pub(super) blocked_users: usize,
+    /// Whether new chats are limited by the hour at all.
+    is_hourly: bool,
     guard: Option<Arc<Guard>>,
 }
 
@@ -58,25 +57,32 @@ impl Watch {
             newcomers: Limiter::hourly(bounds.chats_per_hour),
             established: Limiter::hourly(bounds.chats_per_hour_established),
             repeats: Repeats::new(bounds.duplicate_chats, WINDOW),
-            blocked_users: bounds.blocked_users as usize,
+            is_hourly: bounds.chats_per_hour > 0 || bounds.chats_per_hour_established > 0,
             guard,
         }
     }
 
-    /// `user` opens one more chat.
+    /// `caller` opens a chat that was not there. Only where that is known it can be told from asking for one that is, which costs nothing.
     pub(super) fn new_chat<S: Source>(
         &self,
         tables: &Tables<S>,
-        user: &UserId,
+        caller: &Caller,
         now: (Instant, Timestamp),
     ) -> Result<(), Error> {
+        let user = &caller.user;
+        if let Some(guard) = &self.guard {
+            guard.take(Action::NewChat, user, caller.address)?;
+        }
+        if !self.is_hourly {
+            return Ok(());
+        }
         let (instant, moment) = now;
-        // An established one is judged by the other limit alone, and nobody is looked up who keeps within the first.
-        let refused = match self.newcomers.take(user, instant) {
-            Err(wait) if !is_established(tables, user, moment)? => Err(wait),
-            _ => self.established.take(user, instant),
+        let hourly = if is_established(tables, user, moment)? {
+            &self.established
+        } else {
+            &self.newcomers
         };
-        refused.map_err(|wait| {
+        hourly.take(user, instant).map_err(|wait| {
             self.suspect(Refused::NewChats, user);
             Error::TooManyChats(Wait::from(wait).0)
         })
@@ -196,25 +202,42 @@ mod tests {
         let inserted = store.write(move |tx| tx.insert_chat(&first));
         inserted.await.unwrap();
         let tables = store.snapshot();
-        for (user, days, expected) in [
-            ("asha", 6, 2),
-            ("asha", 8, 5),
+        for (user, days, limits, expected) in [
+            ("asha", 6, (2, 5), 2),
+            ("asha", 8, (2, 5), 5),
             // Who was asked is as old a hand as who asked.
-            ("rohan", 8, 5),
-            ("meera", 8, 2),
+            ("rohan", 8, (2, 5), 5),
+            ("meera", 8, (2, 5), 2),
+            // Each by their own limit, whichever is the higher one.
+            ("asha", 8, (5, 2), 2),
+            ("meera", 8, (5, 2), 5),
+            ("asha", 8, (0, 2), 2),
+            ("meera", 8, (2, 0), 2),
         ] {
             let (watch, guard) = watch(Bounds {
-                chats_per_hour: 2,
-                chats_per_hour_established: 5,
+                chats_per_hour: limits.0,
+                chats_per_hour_established: limits.1,
                 ..Bounds::default()
             });
             let (start, moment) = (Instant::now(), minted(1, days));
-            let open = |after| watch.new_chat(&tables, &id(user), (start + after, moment));
+            let caller = Caller::new(id(user));
+            let open = |after| watch.new_chat(&tables, &caller, (start + after, moment));
             let opened = (0..20).filter(|_| open(Duration::ZERO).is_ok()).count();
             assert_eq!(opened, expected, "{user} after {days} days");
             assert!(matches!(open(Duration::ZERO), Err(Error::TooManyChats(_))));
             assert!(open(Duration::from_hours(1)).is_ok(), "an hour later");
             assert_eq!(guard.suspects()[0].user, id(user));
+        }
+        for (user, limits) in [("meera", (0, 1)), ("asha", (1, 0))] {
+            let (watch, _) = watch(Bounds {
+                chats_per_hour: limits.0,
+                chats_per_hour_established: limits.1,
+                ..Bounds::default()
+            });
+            let now = (Instant::now(), minted(1, 8));
+            let caller = Caller::new(id(user));
+            let opened = (0..100).filter(|_| watch.new_chat(&tables, &caller, now).is_ok());
+            assert_eq!(opened.count(), 100, "{user} has no limit");
         }
         drop(tables);
         drop(store);

@@ -61,23 +61,17 @@ impl Service {
         new: NewMessage,
     ) -> Result<impl Future<Output = Result<Sent, Error>> + Send + use<>, Error> {
         check_client_id(new.client_id.as_deref())?;
-        if let Err(wait) = self.sending.take(&caller.user, Instant::now()) {
-            return Err(Error::RateLimited(wait.as_secs() + 1));
-        }
         self.store_message(caller.clone(), new, None).await
     }
 
-    /// Stores a message that was sent elsewhere before: it keeps its time, and no rate limit applies.
+    /// Stores a message that was sent elsewhere before: it keeps its time, and is no flood.
     pub async fn import_message(
         &self,
         sender: &UserId,
         new: NewMessage,
         sent_at: Timestamp,
     ) -> Result<Sent, Error> {
-        let caller = Caller {
-            user: sender.clone(),
-            origin: None,
-        };
+        let caller = Caller::new(sender.clone());
         self.store_message(caller, new, Some(sent_at)).await?.await
     }
 

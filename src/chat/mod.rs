@@ -27,6 +27,7 @@ mod typing;
 mod updates;
 mod user_blocks;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,7 +47,7 @@ pub use self::history::{History, HistoryPage, Pages};
 pub use self::messages::{MAX_CLIENT_ID, NewMessage, Sent};
 pub use self::operations::{Compaction, Footprint, Load, Statistics, StorageState};
 pub use self::oversight::{Chats, Found};
-pub use self::presence::Presence;
+pub use self::presence::{Presence, PresenceTold};
 use self::receipts::Receipts;
 pub use self::reports::{NewReport, Reported, check_note};
 pub use self::retention::{Expiry, TooOld};
@@ -65,6 +66,13 @@ const GREETING_RATE: Rate = Rate {
     burst: 5,
 };
 
+/// A user who goes costs a write and a word to every contact. Who comes and goes more often than this is given the time to come back,
+/// as somebody who was lost.
+const PARTING_RATE: Rate = Rate {
+    per_minute: 12,
+    burst: 5,
+};
+
 /// Who asks, and on behalf of which socket.
 #[derive(Debug, Clone)]
 pub struct Caller {
@@ -72,10 +80,23 @@ pub struct Caller {
     pub user: UserId,
     /// The caller's own socket, left out of what the call makes others hear.
     pub origin: Option<String>,
+    /// From where, if it came over a network.
+    pub address: Option<IpAddr>,
 }
 
-/// What the operator decides.
-#[derive(Debug, Clone, Copy)]
+impl Caller {
+    /// The user, from nowhere in particular.
+    pub fn new(user: UserId) -> Self {
+        Self {
+            user,
+            origin: None,
+            address: None,
+        }
+    }
+}
+
+/// What the operator decides. The default limits nothing.
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
     /// Refuse tokens of users about whom the host has told us nothing.
     pub require_known_users: bool,
@@ -83,8 +104,8 @@ pub struct Options {
     pub mark_read_on_fetch: bool,
     /// Bytes of files that one user may have in messages; 0 for no limit.
     pub media_quota: u64,
-    /// How fast one user may send.
-    pub message_rate: Rate,
+    /// People whom one user may block; 0 for no limit.
+    pub blocked_users: u32,
     /// How long a user whose last connection was lost is still online.
     pub offline_grace: Duration,
 }
@@ -99,8 +120,8 @@ pub struct Service {
     updates: Arc<Updates>,
     counting: Arc<tokio::sync::Mutex<()>>,
     compacting: Arc<tokio::sync::Mutex<()>>,
-    sending: Arc<Limiter<UserId>>,
     greeting: Arc<Limiter<UserId>>,
+    parting: Arc<Limiter<UserId>>,
     watch: Arc<Watch>,
     options: Options,
 }
@@ -117,8 +138,8 @@ impl Service {
             updates: Arc::default(),
             counting: Arc::default(),
             compacting: Arc::default(),
-            sending: Arc::new(Limiter::new(options.message_rate)),
             greeting: Arc::new(Limiter::new(GREETING_RATE)),
+            parting: Arc::new(Limiter::new(PARTING_RATE)),
             watch: Arc::default(),
             options,
         };

@@ -107,7 +107,7 @@ impl Service {
                         || is_meant(&user.name)
                         || user.email.as_deref().is_some_and(&is_meant)
                 };
-                look_at(rows, limit, meant, |user| user.id.clone())
+                look_at(rows, (limit, LOOKED_AT), meant, |user| user.id.clone())
             })
             .await
     }
@@ -124,7 +124,7 @@ impl Service {
             .read(move |tables| {
                 let rows = tables.pets("", after.as_ref());
                 let meant = |pet: &Pet| is_meant(pet.id.as_str()) || is_meant(&pet.document);
-                look_at(rows, limit, meant, |pet| pet.id.clone())
+                look_at(rows, (limit, LOOKED_AT), meant, |pet| pet.id.clone())
             })
             .await
     }
@@ -149,10 +149,10 @@ fn ids_of<S: Source>(tables: &Tables<S>, which: Chats, limit: usize) -> Result<V
     Ok(ids)
 }
 
-/// Takes what is meant until there is enough of it, or enough was looked at.
-fn look_at<T, I, E>(
+/// Takes what is meant until there is enough of it, or enough was looked at: as much as `most` says.
+pub(super) fn look_at<T, I, E>(
     rows: impl Iterator<Item = Result<T, E>>,
-    limit: usize,
+    most: (usize, usize),
     is_meant: impl Fn(&T) -> bool,
     id_of: impl Fn(&T) -> I,
 ) -> Result<Found<T, I>, Error>
@@ -163,6 +163,7 @@ where
         rows: Vec::new(),
         next: None,
     };
+    let (limit, look_at_most) = most;
     let mut rows = rows.peekable();
     let mut looked_at = 0;
     while let Some(row) = rows.next() {
@@ -172,7 +173,7 @@ where
         if is_meant(&row) {
             found.rows.push(row);
         }
-        if (found.rows.len() >= limit || looked_at >= LOOKED_AT) && rows.peek().is_some() {
+        if (found.rows.len() >= limit || looked_at >= look_at_most) && rows.peek().is_some() {
             found.next = Some(id);
             break;
         }

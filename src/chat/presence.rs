@@ -1,7 +1,7 @@
 //! Who is online: derived from live sockets, never stored. Only `lastSeen` is.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -10,62 +10,82 @@ use tokio::time;
 use super::event::Event;
 use super::{Error, Service};
 use crate::id::UserId;
+use crate::model::Timestamp;
 
+/// What somebody who comes and goes all the time is given to come back, where the operator gives no longer one.
+const RESTLESS_GRACE: Duration = Duration::from_secs(5);
 /// Users who may be expected back at once; past it the next one is offline without grace.
 const MAX_EXPECTED: usize = 100_000;
 
-/// How many sockets each user has. One that was lost counts until its client has had the time to come back.
+/// Who is connected, and who was just now and is given the time to come back: both are online.
 #[derive(Debug, Default)]
 pub struct Presence {
-    sockets: Mutex<HashMap<UserId, usize>>,
-    /// In the order of their loss, which is that of their end.
-    expected: Mutex<VecDeque<(time::Instant, UserId)>>,
+    state: Mutex<State>,
     wake: Notify,
 }
 
-impl Presence {
-    /// Whether a socket of the user is connected.
-    pub fn is_online(&self, user: &UserId) -> bool {
-        self.sockets
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains_key(user)
-    }
+/// Nobody is in both maps.
+#[derive(Debug, Default)]
+struct State {
+    /// How many sockets each connected user has.
+    sockets: HashMap<UserId, usize>,
+    /// Whose last socket was lost, and when they are given up.
+    expected: HashMap<UserId, time::Instant>,
+    /// Those moments in their order, also of who has come back since.
+    order: VecDeque<(time::Instant, UserId)>,
+}
 
-    /// How many users are online.
-    pub fn count(&self) -> usize {
-        self.sockets
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .len()
-    }
-
-    /// Counts a socket in; `true` for the user's first.
-    fn enter(&self, user: &UserId) -> bool {
-        let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = sockets.entry(user.clone()).or_default();
-        *count += 1;
-        *count == 1
+impl State {
+    fn is_online(&self, user: &UserId) -> bool {
+        self.sockets.contains_key(user) || self.expected.contains_key(user)
     }
 
     /// Counts a socket out; `true` for the user's last.
-    fn leave(&self, user: &UserId) -> bool {
-        let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(count) = sockets.get_mut(user) else {
+    fn leave(&mut self, user: &UserId) -> bool {
+        let Some(count) = self.sockets.get_mut(user) else {
             return false;
         };
         *count -= 1;
         let last = *count == 0;
         if last {
-            sockets.remove(user);
+            self.sockets.remove(user);
         }
         last
+    }
+}
+
+impl Presence {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a socket of the user is connected, or is expected back.
+    pub fn is_online(&self, user: &UserId) -> bool {
+        self.lock().is_online(user)
+    }
+
+    /// How many users are online.
+    pub fn count(&self) -> usize {
+        let state = self.lock();
+        state.sockets.len() + state.expected.len()
+    }
+
+    /// Counts a socket in; `true` when the user was offline before.
+    fn enter(&self, user: &UserId) -> bool {
+        let mut state = self.lock();
+        let count = state.sockets.entry(user.clone()).or_default();
+        *count += 1;
+        *count == 1 && state.expected.remove(user).is_none()
+    }
+
+    /// Counts a socket out that said goodbye; `true` for the user's last.
+    fn leave(&self, user: &UserId) -> bool {
+        self.lock().leave(user)
     }
 
     /// Counts a socket out, unless it is the user's last.
     fn leave_others(&self, user: &UserId) -> bool {
-        let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
-        match sockets.get_mut(user) {
+        match self.lock().sockets.get_mut(user) {
             Some(count) if *count > 1 => {
                 *count -= 1;
                 true
@@ -74,42 +94,64 @@ impl Presence {
         }
     }
 
-    /// Keeps a lost socket counted for `grace`. `false` when too many are kept already.
-    fn expect(&self, user: &UserId, grace: Duration) -> bool {
-        let mut expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(until) = time::Instant::now().checked_add(grace) else {
+    /// Counts a socket out that was lost. The user of the last one is expected back for `grace`; `false` when they are not, because
+    /// too many are already.
+    fn lose(&self, user: &UserId, grace: Duration) -> bool {
+        let mut state = self.lock();
+        if !state.leave(user) {
+            return true;
+        }
+        let until = time::Instant::now().checked_add(grace);
+        let Some(until) = until.filter(|_| state.order.len() < MAX_EXPECTED) else {
             return false;
         };
-        if expected.len() >= MAX_EXPECTED {
-            return false;
-        }
-        expected.push_back((until, user.clone()));
-        drop(expected);
+        state.expected.insert(user.clone(), until);
+        state.order.push_back((until, user.clone()));
+        drop(state);
         self.wake.notify_one();
         true
     }
 
-    /// When the next of those who are expected is given up.
+    /// When somebody may have to be given up next.
     fn next_given_up(&self) -> Option<time::Instant> {
-        let expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
-        expected.front().map(|(until, _)| *until)
+        self.lock().order.front().map(|(until, _)| *until)
     }
 
-    /// Takes the next of those who are expected, if it is time.
+    /// Gives up the next of those who have not come back, if it is time.
     fn give_up(&self) -> Option<UserId> {
-        let mut expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = expected.pop_front_if(|(until, _)| *until <= time::Instant::now())?;
-        Some(due.1)
+        let mut state = self.lock();
+        let now = time::Instant::now();
+        while let Some((until, user)) = state.order.pop_front_if(|(until, _)| *until <= now) {
+            // Who came back and was lost again is given up at a later moment, or was at this one.
+            if state.expected.get(&user) == Some(&until) {
+                state.expected.remove(&user);
+                return Some(user);
+            }
+        }
+        None
     }
 
     fn only_online(&self, users: Vec<UserId>) -> Vec<UserId> {
-        let sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.lock();
         let online: HashSet<UserId> = users
             .into_iter()
-            .filter(|user| sockets.contains_key(user))
+            .filter(|user| state.is_online(user))
             .collect();
         online.into_iter().collect()
     }
+}
+
+/// A user's presence as it is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PresenceTold {
+    /// Whose.
+    pub user: UserId,
+    /// Whether they are online.
+    pub is_online: bool,
+    /// When they were last seen.
+    pub last_seen: Option<Timestamp>,
+    /// To whom.
+    pub audience: Vec<UserId>,
 }
 
 impl Service {
@@ -127,13 +169,16 @@ impl Service {
         if grace.is_zero() {
             return self.socket_disconnected(user).await;
         }
-        if self.presence.leave_others(user) {
-            return;
+        if !self.presence.leave_others(user) {
+            self.expect_back(user, grace).await;
         }
+    }
+
+    async fn expect_back(&self, user: &UserId, grace: Duration) {
         // This is when they were last seen, whenever it will be told.
         self.touch(user).await;
-        if !self.presence.expect(user, grace) {
-            self.socket_disconnected(user).await;
+        if !self.presence.lose(user, grace) {
+            self.tell_contacts(user).await;
         }
     }
 
@@ -145,15 +190,20 @@ impl Service {
                 Some(until) => time::sleep_until(until).await,
             }
             while let Some(user) = self.presence.give_up() {
-                if self.presence.leave(&user) {
-                    self.tell_contacts(&user).await;
-                }
+                self.tell_contacts(&user).await;
             }
         }
     }
 
-    /// A socket of the user is gone. The user is offline when it was the last.
+    /// A socket of the user is gone. The user is offline when it was the last, unless they come and go all the time.
     pub async fn socket_disconnected(&self, user: &UserId) {
+        if self.presence.leave_others(user) {
+            return;
+        }
+        if self.parting.take(user, Instant::now()).is_err() {
+            let grace = self.options.offline_grace.max(RESTLESS_GRACE);
+            return self.expect_back(user, grace).await;
+        }
         if self.presence.leave(user) {
             self.touch(user).await;
             self.tell_contacts(user).await;
@@ -188,30 +238,41 @@ impl Service {
 
     async fn tell_contacts(&self, user: &UserId) {
         let id = user.clone();
-        let found = self.store.read(move |tables| {
-            let last_seen = tables.user(&id)?.and_then(|user| user.last_seen);
-            let mut contacts = tables.contacts_of(&id)?;
-            for blocked in tables.blocked_by(&id) {
-                let (blocked, _) = blocked?;
-                contacts.retain(|contact| *contact != blocked);
-            }
-            Ok::<_, Error>((contacts, last_seen))
-        });
-        let (contacts, last_seen) = match found.await {
-            Ok(found) => found,
+        let found = self
+            .store
+            .read(move |tables| Ok::<_, Error>(tables.contacts_of(&id)?));
+        let contacts = match found.await {
+            Ok(contacts) => contacts,
             Err(error) => return tracing::warn!(%error, "a change of presence was not told"),
         };
         let audience = self.presence.only_online(contacts);
         if !audience.is_empty() {
             let user = user.clone();
-            let _ = self
-                .events
-                .send(Event::PresenceChanged {
-                    user,
-                    last_seen,
-                    audience,
-                })
-                .await;
+            let event = Event::PresenceChanged { user, audience };
+            let _ = self.events.send(event).await;
         }
+    }
+
+    /// What a change of presence comes to at this moment, and to whom: nothing of it goes to those whom the user has blocked by now.
+    pub async fn presence_told(
+        &self,
+        user: UserId,
+        mut audience: Vec<UserId>,
+    ) -> Result<PresenceTold, Error> {
+        let id = user.clone();
+        let looked_up = self.store.look(move |tables| {
+            let last_seen = tables.user(&id)?.and_then(|user| user.last_seen);
+            let blocked = tables.blocked_by(&id).map(|row| Ok(row?.0));
+            let blocked: HashSet<UserId> = blocked.collect::<Result<_, Error>>()?;
+            audience.retain(|other| !blocked.contains(other));
+            Ok::<_, Error>((audience, last_seen))
+        });
+        let (audience, last_seen) = looked_up.await?;
+        Ok(PresenceTold {
+            is_online: self.presence.is_online(&user),
+            user,
+            last_seen,
+            audience,
+        })
     }
 }

@@ -2,6 +2,7 @@
 //! undo it. Only an erasure takes a copy away. The host reads and judges.
 
 use super::details::membership;
+use super::oversight::{Found, look_at};
 use super::{Caller, Error, Service};
 use crate::id::{ChatId, MessageId, ReportId, UserId};
 use crate::model::{Chat, Evidence, Message, Report, ReportReason, ReportStatus};
@@ -18,6 +19,9 @@ const LATEST: u64 = 20;
 
 /// Longest copy of a message, in bytes.
 const MAX_COPIED: usize = 16_000;
+
+/// Reports that one search looks at; it can go on from there. Each may hold many messages.
+const LOOKED_AT: usize = if cfg!(test) { 4 } else { 500 };
 
 /// What is reported.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,34 +80,24 @@ impl Service {
         Ok(report)
     }
 
-    /// At most `limit` reports after `after`, the oldest first, of all or of one status; and whether there are more. For the host.
+    /// At most `limit` reports after `after`, the oldest first, of all or of one status. For the host.
     pub async fn reports(
         &self,
         status: Option<ReportStatus>,
         after: Option<ReportId>,
         limit: usize,
-    ) -> Result<(Vec<Report>, bool), Error> {
+    ) -> Result<Found<Report, ReportId>, Error> {
         self.store
             .read(move |tables| {
-                let mut found = Vec::new();
                 if status == Some(ReportStatus::Open) {
-                    for id in tables.open_reports(after).take(limit + 1) {
-                        found.extend(tables.report(id?)?);
-                    }
-                } else {
-                    for report in tables.reports(after) {
-                        let report = report?;
-                        if status.is_none_or(|status| status == report.status) {
-                            found.push(report);
-                        }
-                        if found.len() > limit {
-                            break;
-                        }
-                    }
+                    let ids = tables.open_reports(after);
+                    let rows = ids.filter_map(|id| id.and_then(|id| tables.report(id)).transpose());
+                    return look_at(rows, (limit, LOOKED_AT), |_| true, |report| report.id);
                 }
-                let has_more = found.len() > limit;
-                found.truncate(limit);
-                Ok((found, has_more))
+                let is_meant =
+                    |report: &Report| status.is_none_or(|status| status == report.status);
+                let rows = tables.reports(after);
+                look_at(rows, (limit, LOOKED_AT), is_meant, |report| report.id)
             })
             .await
     }
@@ -165,13 +159,8 @@ fn subject<S: Source>(
             Err(Error::InvalidRequest("You cannot report yourself"))
         }
         Reported::User(user) => {
-            for id in tables.chat_ids_of(by) {
-                let chat = membership(tables, by, id?)?;
-                if chat.has(user) {
-                    return Ok((user.clone(), chat, None));
-                }
-            }
-            Err(Error::AccessDenied)
+            let shared = tables.shared_chat(by, user)?.ok_or(Error::AccessDenied)?;
+            Ok((user.clone(), membership(tables, by, shared)?, None))
         }
     }
 }
@@ -184,7 +173,7 @@ fn bounded(content: String) -> String {
     content.chars().take(MAX_COPIED / 4).collect()
 }
 
-/// What was said around the message, or last. Of who is being erased nothing is copied.
+/// What was said around the message, or last. Of who is being erased nothing is stored with it.
 fn evidence<S: Source>(
     tables: &Tables<S>,
     chat: &Chat,
@@ -201,19 +190,14 @@ fn evidence<S: Source>(
     let mut copied = Vec::new();
     for message in tables.messages(chat.id, range) {
         let message = message?;
-        let is_erased = tables.erased(&message.sender)?.is_some();
         copied.push(Evidence {
             message: message.id,
             seq: message.seq,
             sender: message.sender,
             kind: message.kind,
-            content: if is_erased {
-                String::new()
-            } else {
-                bounded(message.content)
-            },
-            attachment: message.attachment.filter(|_| !is_erased),
-            deleted: message.deleted || is_erased,
+            content: bounded(message.content),
+            attachment: message.attachment,
+            deleted: message.deleted,
             created_at: message.created_at,
         });
     }

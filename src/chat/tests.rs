@@ -2,6 +2,7 @@
 
 mod disposal_tests;
 mod presence_tests;
+mod report_tests;
 
 use std::sync::Arc;
 
@@ -12,7 +13,6 @@ use tokio::sync::mpsc;
 use self::disposal_tests::{erase, expire};
 use super::*;
 use crate::id::{ChatId, MessageId, PetId};
-use crate::limits::Rate;
 use crate::model::{Attachment, ChatKind, MessageKind, Pet, Timestamp};
 use crate::store;
 
@@ -31,10 +31,7 @@ fn id<T: std::str::FromStr<Err = crate::id::InvalidId>>(text: &str) -> T {
 }
 
 fn as_user(user: &str) -> Caller {
-    Caller {
-        user: id(user),
-        origin: None,
-    }
+    Caller::new(id(user))
 }
 
 fn profile(user: &str) -> Profile {
@@ -56,14 +53,8 @@ async fn fixture() -> Fixture {
     };
     let (store, _) = Store::open(&options).unwrap();
     let options = Options {
-        require_known_users: false,
-        mark_read_on_fetch: false,
-        media_quota: 0,
-        message_rate: Rate {
-            per_minute: 0,
-            burst: 1,
-        },
         offline_grace: GRACE,
+        ..Options::default()
     };
     let (chat, events) = Service::new(store, options);
     for user in ["seller", "buyer", "stranger"] {
@@ -372,7 +363,6 @@ async fn a_stranger_may_do_nothing() {
             service.toggle_block(&stranger, chat).await.map(drop),
             service.check_member(&stranger.user, chat).await,
             service.check_may_send(&stranger.user, chat).await,
-            service.typing(&stranger.user, chat, true).await,
             service
                 .history(&stranger, chat, History::Page(1), 10)
                 .await
@@ -415,7 +405,7 @@ async fn a_block_holds_until_everybody_has_lifted_theirs() {
         Error::ChatBlocked
     );
     assert_eq!(
-        fixture.chat.typing(&id("seller"), chat, true).await,
+        fixture.chat.check_may_send(&id("seller"), chat).await,
         Err(Error::ChatBlocked)
     );
     assert!(!toggle("buyer").await);

@@ -4,6 +4,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::json;
 
 use super::download::download;
+use super::output::say;
 use crate::backup::{self, Place, Report, Step};
 use crate::config::{Admin, Backup, Offline};
 use crate::store::ProgressBar;
@@ -97,23 +98,23 @@ pub(super) fn print(report: &Report, path: &str, as_json: bool) {
             "problems": findings.problems,
             "told": findings.told,
         });
-        println!("{report}");
+        say!("{report}");
         return;
     }
-    println!("{path}");
-    println!("taken     {}", manifest.about.created);
-    println!("commits   {}", manifest.about.last_commit);
-    println!("users     {}", findings.users);
-    println!("chats     {}", findings.chats);
-    println!("messages  {}", findings.messages);
-    println!("uploads   {}", findings.uploads);
-    println!(
+    say!("{path}");
+    say!("taken     {}", manifest.about.created);
+    say!("commits   {}", manifest.about.last_commit);
+    say!("users     {}", findings.users);
+    say!("chats     {}", findings.chats);
+    say!("messages  {}", findings.messages);
+    say!("uploads   {}", findings.uploads);
+    say!(
         "files     {}, {} bytes",
         manifest.files.len(),
         manifest.bytes()
     );
     for problem in &findings.told {
-        println!("problem: {problem}");
+        say!("problem: {problem}");
     }
 }
 

@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 use serde_json::json;
 
+use super::output::say;
 use crate::config::Check;
 use crate::server::{self, Finding};
 
@@ -18,12 +19,16 @@ pub fn check(arguments: &Check) -> Result<()> {
     };
     let wrong = findings.iter().filter(|one| one.outcome.is_err()).count();
     if arguments.json {
-        println!("{}", json!({ "ok": wrong == 0, "checks": rows(&findings) }));
+        say!("{}", json!({ "ok": wrong == 0, "checks": rows(&findings) }));
     } else {
-        for Finding { subject, outcome } in &findings {
-            match outcome {
-                Ok(how) => println!("ok      {subject}: {how}"),
-                Err(why) => println!("WRONG   {subject}: {why}"),
+        for finding in &findings {
+            let subject = finding.subject;
+            match &finding.outcome {
+                Ok(how) => say!("ok      {subject}: {how}"),
+                Err(why) => say!("WRONG   {subject}: {why}"),
+            }
+            if let Some(warning) = finding.warning {
+                say!("warning {subject}: {warning}");
             }
         }
     }
@@ -39,7 +44,7 @@ fn rows(findings: &[Finding]) -> Vec<serde_json::Value> {
             Ok(how) => (true, how.clone()),
             Err(why) => (false, why.to_string()),
         };
-        json!({ "subject": finding.subject, "ok": is_ok, "text": text })
+        json!({ "subject": finding.subject, "ok": is_ok, "text": text, "warning": finding.warning })
     };
     findings.iter().map(row).collect()
 }

@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 use serde_json::json;
 
+use super::output::say;
 use crate::config::Offline;
 use crate::store::{Options, ProgressBar, Store};
 
@@ -38,11 +39,11 @@ pub fn compact(arguments: &Offline) -> Result<()> {
             "indexBytesBefore": index[0],
             "indexBytesAfter": index[1],
         });
-        println!("{report}");
+        say!("{report}");
     } else {
-        println!("rows     {}", compacted.rows);
-        println!("journal  {} bytes, before {}", journal[1], journal[0]);
-        println!("index    {} bytes, before {}", index[1], index[0]);
+        say!("rows     {}", compacted.rows);
+        say!("journal  {} bytes, before {}", journal[1], journal[0]);
+        say!("index    {} bytes, before {}", index[1], index[0]);
     }
     Ok(())
 }

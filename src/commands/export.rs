@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context, Result, bail};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::output;
 use crate::config::{Export, ExportFormat};
 use crate::exchange::{self, Exported, Format, Request, Scope};
 use crate::model::Timestamp;
@@ -122,7 +123,7 @@ fn report(exported: &Exported, as_json: bool, is_stdout: bool) -> Result<()> {
     if is_stdout {
         io::stderr().write_all(&text)?;
     } else {
-        io::stdout().write_all(&text)?;
+        output::bytes(&text);
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use super::output::say;
 use crate::config::Healthcheck;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -30,6 +31,6 @@ pub fn healthcheck(arguments: &Healthcheck) -> Result<()> {
     if !status.starts_with("HTTP/1.1 200") {
         bail!("{status} {body}");
     }
-    println!("{body}");
+    say!("{body}");
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
+use super::output::say;
 use crate::config::{Import, ImportKind};
 use crate::exchange::{self, Counts, Imported, Kind, Stage};
 use crate::store::ProgressBar;
@@ -44,7 +45,7 @@ pub fn import(arguments: &Import) -> Result<()> {
     drop(bar);
     let imported = imported?;
     if data.json {
-        println!("{}", serde_json::to_string(&imported)?);
+        say!("{}", serde_json::to_string(&imported)?);
     } else {
         print(&imported, arguments.dry_run);
     }
@@ -83,21 +84,21 @@ fn print(imported: &Imported, is_dry_run: bool) {
         messages,
         ..
     } = imported;
-    println!("          in the files");
+    say!("          in the files");
     for (name, rows) in [
         ("users", read.users),
         ("pets", read.pets),
         ("chats", read.chats),
         ("messages", read.messages),
     ] {
-        println!("{name:<8}  {rows}");
+        say!("{name:<8}  {rows}");
     }
     if is_dry_run {
-        println!(
+        say!(
             "{known_messages} of the messages are stored already; this was a dry run and nothing was changed"
         );
     } else if imported.bad_rows == 0 || messages.added + chats.added + users.added > 0 {
-        println!("          added, changed, left as they are");
+        say!("          added, changed, left as they are");
         for (name, counts) in [
             ("users", users),
             ("pets", pets),
@@ -110,7 +111,7 @@ fn print(imported: &Imported, is_dry_run: bool) {
                 unchanged,
                 gone: _,
             } = counts;
-            println!("{name:<8}  {added}, {changed}, {unchanged}");
+            say!("{name:<8}  {added}, {changed}, {unchanged}");
         }
     }
     for (count, what) in [
@@ -133,22 +134,22 @@ fn print(imported: &Imported, is_dry_run: bool) {
         (imported.missing_files, "files not copied"),
     ] {
         if count > 0 {
-            println!("{count} {what}");
+            say!("{count} {what}");
         }
     }
     for (what, count) in &imported.notes {
-        println!("{count} {what}");
+        say!("{count} {what}");
     }
     if imported.merged_chats > 0 {
-        println!(
+        say!(
             "{} chats were merged into another of the same participants, pet and type:",
             imported.merged_chats
         );
     }
     for (from, into) in &imported.merged {
-        println!("merged  {from} into {into}");
+        say!("merged  {from} into {into}");
     }
     for problem in &imported.told {
-        println!("problem: {problem}");
+        say!("problem: {problem}");
     }
 }

@@ -9,6 +9,7 @@ mod export;
 mod healthcheck;
 mod import;
 mod manual;
+mod output;
 mod restore;
 mod serve;
 mod stats;

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use serde_json::json;
 
+use super::output::say;
 use crate::config::Offline;
 use crate::store;
 
@@ -18,23 +19,23 @@ pub fn stats(arguments: &Offline) -> Result<()> {
             "checkpoint": stats.checkpoint,
             "rows": stats.rows,
         });
-        println!("{report}");
+        say!("{report}");
         return Ok(());
     }
     let journal = stats.journal;
-    println!(
+    say!(
         "journal     {} bytes, {} of them compacted",
         journal.base + journal.segments,
         journal.base
     );
-    println!("index       {} bytes", stats.index);
-    println!("media       {} bytes", stats.media);
+    say!("index       {} bytes", stats.index);
+    say!("media       {} bytes", stats.media);
     match stats.checkpoint {
-        Some(commit) => println!("checkpoint  commit {commit}"),
-        None => println!("checkpoint  none; the next start rebuilds the index"),
+        Some(commit) => say!("checkpoint  commit {commit}"),
+        None => say!("checkpoint  none; the next start rebuilds the index"),
     }
     for (tree, rows) in &stats.rows {
-        println!("{tree:<10}  {rows} rows");
+        say!("{tree:<10}  {rows} rows");
     }
     Ok(())
 }

@@ -8,12 +8,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 
+use super::output::say;
 use crate::auth::{
-    CLOCK_LEEWAY, Expiry, KeySet, MAX_TOKEN, PublicKey, Secret, Strength, Verifier, bearer, mint,
-    peek,
+    AuthError, CLOCK_LEEWAY, KeySet, MAX_TOKEN, PublicKey, Secret, Verifier, bearer, mint, peek,
 };
-use crate::config::{InspectToken, Token, TokenAction, Tokens};
+use crate::config::{InspectToken, Token, TokenAction};
 use crate::model::Timestamp;
+use crate::server::{expiry, strength};
 use crate::store;
 
 /// Prints a token, or what one says.
@@ -32,7 +33,7 @@ fn sign(arguments: &Token) -> Result<()> {
             "public keys check tokens and cannot sign one; give a secret too, with --jwt-secret-file"
         );
     }
-    if tokens.jwt_secret.is_empty() && tokens.jwt_secret_file.is_empty() {
+    if !tokens.gives_secret() {
         let dir = &arguments.data_dir;
         store::make_data_dir(dir).with_context(|| {
             format!(
@@ -63,16 +64,8 @@ fn sign(arguments: &Token) -> Result<()> {
         Duration::from_secs(arguments.ttl),
     )
     .context("the token would be longer than 8 KiB; shorten the claims")?;
-    println!("{token}");
+    say!("{token}");
     Ok(())
-}
-
-fn strength(tokens: &Tokens) -> Strength {
-    if tokens.allow_weak_secret {
-        Strength::WeakAllowed
-    } else {
-        Strength::Required
-    }
 }
 
 fn inspect(arguments: &InspectToken) -> Result<()> {
@@ -80,29 +73,31 @@ fn inspect(arguments: &InspectToken) -> Result<()> {
     let given = given.trim();
     let token = bearer(given).unwrap_or(given);
     let (header, claims) = peek(token).context("this is no JSON Web Token")?;
-    let verdict = verifier(arguments)?.verify(token);
+    let verdict = verifier(arguments)?.examine(token);
     let ends = verdict.as_ref().ok().and_then(|claims| claims.expires_at);
     if arguments.json {
         let user = verdict.as_ref().ok().map(|claims| &claims.user_id);
-        let refusal = verdict.as_ref().err().map(ToString::to_string);
+        let cause = verdict.as_ref().err();
+        let refusal = cause.map(|cause| AuthError::from(cause).to_string());
+        let cause = cause.map(ToString::to_string);
         let report = json!({
-            "ok": verdict.is_ok(), "userId": user, "refusal": refusal, "header": header, "claims": claims,
+            "ok": verdict.is_ok(), "userId": user, "refusal": refusal, "cause": cause, "header": header, "claims": claims,
         });
-        println!("{report}");
+        say!("{report}");
     } else {
-        println!("header  {header}");
-        println!("claims  {claims:#}");
+        say!("header  {header}");
+        say!("claims  {claims:#}");
         if let Ok(claims) = &verdict {
             let ends = ends.and_then(|end| i64::try_from(end).ok());
             let ends = ends.map_or("and never ends".to_owned(), |end| {
                 format!("until {}", Timestamp(end.saturating_mul(1000)))
             });
-            println!("valid   for user {}, {ends}", claims.user_id);
+            say!("valid   for user {}, {ends}", claims.user_id);
         }
     }
     match verdict {
         Ok(_) => Ok(()),
-        Err(refusal) => bail!("a server with these keys refuses it: {refusal}"),
+        Err(cause) => bail!("a server with these keys refuses it: {cause}"),
     }
 }
 
@@ -122,9 +117,8 @@ fn read(argument: Option<&str>) -> Result<String> {
 /// The keys of the server, none of which is made here.
 fn verifier(arguments: &InspectToken) -> Result<Verifier> {
     let (tokens, data_dir) = (&arguments.tokens, &arguments.data_dir);
-    let is_given = !tokens.jwt_secret.is_empty() || !tokens.jwt_secret_file.is_empty();
     let has_own = !tokens.verifies_only() && Secret::path_in(data_dir).exists();
-    let secrets = if is_given || has_own {
+    let secrets = if tokens.gives_secret() || has_own {
         let (flags, files) = (&tokens.jwt_secret, &tokens.jwt_secret_file);
         Secret::load(flags, files, data_dir, strength(tokens))?
     } else {
@@ -138,12 +132,7 @@ fn verifier(arguments: &InspectToken) -> Result<Verifier> {
             data_dir.display()
         );
     }
-    let expiry = if tokens.allow_tokens_without_exp {
-        Expiry::Optional
-    } else {
-        Expiry::Required
-    };
-    Ok(Verifier::new(secrets, expiry, CLOCK_LEEWAY)
+    Ok(Verifier::new(secrets, expiry(tokens), CLOCK_LEEWAY)
         .with_public_keys(public)
         .with_key_set(set.map(Arc::new)))
 }

@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 use serde_json::json;
 
+use super::output::say;
 use crate::config::Offline;
 use crate::store::{self, Inspection, ProgressBar, Step, Verified};
 
@@ -32,7 +33,7 @@ pub fn verify(arguments: &Offline) -> Result<()> {
     drop(bar);
     let verified = verified?;
     if arguments.json {
-        println!("{}", as_json(&verified));
+        say!("{}", as_json(&verified));
     } else {
         print(&verified);
     }
@@ -71,31 +72,31 @@ fn as_json(verified: &Verified) -> serde_json::Value {
 
 fn print(verified: &Verified) {
     let findings = &verified.findings;
-    println!("commits   {}", verified.last_commit);
-    println!("users     {}", findings.users);
-    println!("pets      {}", findings.pets);
-    println!("chats     {}", findings.chats);
-    println!("messages  {}", findings.messages);
-    println!("uploads   {}", findings.uploads);
+    say!("commits   {}", verified.last_commit);
+    say!("users     {}", findings.users);
+    say!("pets      {}", findings.pets);
+    say!("chats     {}", findings.chats);
+    say!("messages  {}", findings.messages);
+    say!("uploads   {}", findings.uploads);
     if verified.torn_bytes > 0 {
-        println!(
+        say!(
             "{} bytes at the end of the journal were never acknowledged; the next start cuts them off",
             verified.torn_bytes
         );
     }
     if findings.orphans > 0 {
-        println!(
+        say!(
             "{} files in the media directory belong to no message; the server removes them (--orphan-hours)",
             findings.orphans
         );
         for name in &findings.orphan_names {
-            println!("orphan: {name}");
+            say!("orphan: {name}");
         }
     }
     for problem in &findings.told {
-        println!("problem: {problem}");
+        say!("problem: {problem}");
     }
     if findings.problems == 0 {
-        println!("all is well");
+        say!("all is well");
     }
 }

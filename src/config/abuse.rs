@@ -81,8 +81,8 @@ mod tests {
     use crate::config::Cli;
 
     #[test]
-    fn the_readme_knows_every_limit_and_its_default() {
-        let readme = include_str!("../../README.md");
+    fn the_list_of_flags_knows_every_limit_and_its_default() {
+        let listed = include_str!("../../docs/flags.md");
         let mut seen = 0;
         for flag in Cli::command().get_arguments() {
             if flag.get_help_heading() != Some("Abuse") {
@@ -91,8 +91,8 @@ mod tests {
             let name = flag.get_long().unwrap_or_default();
             let default = flag.get_default_values()[0].to_string_lossy();
             let start = format!("| `--{}` | ", name.trim_end_matches("-per-address"));
-            let row = readme.lines().find(|line| line.starts_with(&start));
-            let row = row.unwrap_or_else(|| panic!("the README has no row {start}"));
+            let row = listed.lines().find(|line| line.starts_with(&start));
+            let row = row.unwrap_or_else(|| panic!("docs/flags.md has no row {start}"));
             let words: Vec<&str> = row.split(' ').collect();
             assert!(words.contains(&&*default), "{name} is {default}: {row}");
             seen += 1;

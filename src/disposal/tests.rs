@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::chat::{Options, Profile};
-use crate::limits::Rate;
 use crate::media::Settings;
 use crate::store::{self, Store};
 
@@ -24,17 +23,7 @@ fn house() -> House {
         queue: 64,
     };
     let (store, _) = Store::open(&options).unwrap();
-    let options = Options {
-        require_known_users: false,
-        mark_read_on_fetch: false,
-        media_quota: 0,
-        message_rate: Rate {
-            per_minute: 0,
-            burst: 1,
-        },
-        offline_grace: std::time::Duration::ZERO,
-    };
-    let (chat, _) = Service::new(store, options);
+    let (chat, _) = Service::new(store, Options::default());
     let path = dir.path().join("media");
     let media = Media::open(&path, Settings::with_max_file_size(10)).unwrap();
     House {

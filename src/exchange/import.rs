@@ -341,7 +341,7 @@ impl Writing<'_> {
             Ok(Draft::Report(report)) => {
                 let job = self
                     .store
-                    .submit(move |tx| write::put_report(tx, *report))
+                    .submit(move |tx| write::put_report(tx, &report))
                     .await?;
                 self.follow(Box::pin(async move { job.await.map(|()| Done::Mark) }))
                     .await

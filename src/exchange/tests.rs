@@ -11,7 +11,6 @@ use crate::chat::{
     Caller, Content, NewMessage, NewReport, OpenChat, Options, Profile, Reported, Service, TooOld,
 };
 use crate::id::{MessageId, UserId};
-use crate::limits::Rate;
 use crate::model::{ReportReason, ReportStatus, Timestamp};
 use crate::pet_document;
 use crate::store::{self, Inspection, Reading, Store};
@@ -121,17 +120,7 @@ pub(super) fn options(dir: &Path) -> store::Options {
 }
 
 pub(super) fn service(store: &Store) -> Service {
-    let options = Options {
-        require_known_users: false,
-        mark_read_on_fetch: false,
-        media_quota: 0,
-        message_rate: Rate {
-            per_minute: 0,
-            burst: 1,
-        },
-        offline_grace: std::time::Duration::ZERO,
-    };
-    let (chat, mut events) = Service::new(store.clone(), options);
+    let (chat, mut events) = Service::new(store.clone(), Options::default());
     tokio::spawn(async move { while events.recv().await.is_some() {} });
     chat
 }
@@ -144,10 +133,7 @@ pub(super) async fn play(dir: &Path, acts: &[(usize, Act)]) -> Vec<(UserId, NewM
     let mut erased = BTreeSet::new();
     let (mut chats, mut messages, mut named) = (Vec::new(), Vec::new(), Vec::new());
     for (number, (user, act)) in acts.iter().enumerate() {
-        let caller = Caller {
-            user: PEOPLE[*user].parse().unwrap(),
-            origin: None,
-        };
+        let caller = Caller::new(PEOPLE[*user].parse().unwrap());
         if let Act::Host(decree) = act {
             obey(&service, PEOPLE[*user], *decree, &mut erased).await;
             named.retain(|(user, _): &(UserId, _)| !erased.contains(user));
@@ -420,7 +406,7 @@ async fn there_and_back(acts: Vec<(usize, Act)>) {
     let (store, writer) = Store::open(&options(&data)).unwrap();
     let service = service(&store);
     for (user, new) in named {
-        let caller = Caller { user, origin: None };
+        let caller = Caller::new(user);
         let sent = service.send_message(&caller, new).await.unwrap();
         assert!(!sent.is_new, "a retry is still one");
     }

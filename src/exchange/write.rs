@@ -45,13 +45,7 @@ pub(super) fn put_erased(
     }
     tx.put_erased(id, erased)?;
     tx.remove_user_blocks_of(id)?;
-    let reports: Vec<_> = tx.reports_of(id, None).collect::<Result<_, _>>()?;
-    for report in reports {
-        if let Some(mut report) = tx.report(report)? {
-            report.forget(id);
-            tx.put_report(&report)?;
-        }
-    }
+    tx.forget_in_reports(id, None, usize::MAX)?;
     Ok(Fate::Added)
 }
 
@@ -76,18 +70,12 @@ pub(super) fn put_block(
     tx.put_user_block(user, blocked, at)
 }
 
-/// Adds a report, unless it is stored already: what the host has judged here stays. It comes without what the erased have said.
-pub(super) fn put_report(tx: &mut Transaction<'_>, mut report: Report) -> Result<(), Error> {
+/// Adds a report, unless it is stored already: what the host has judged here stays.
+pub(super) fn put_report(tx: &mut Transaction<'_>, report: &Report) -> Result<(), Error> {
     if tx.report(report.id)?.is_some() {
         return Ok(());
     }
-    let people: Vec<UserId> = report.people().into_iter().cloned().collect();
-    for user in people {
-        if tx.erased(&user)?.is_some() {
-            report.forget(&user);
-        }
-    }
-    tx.put_report(&report)
+    tx.put_report(report)
 }
 
 /// Adds a user, or lays what is new over what is known. What the host has said later than the file stays, a ban stays as it is

@@ -201,12 +201,7 @@ impl Media {
 
     /// The names of all finished files, in no order: for a backup, and to find those that no message has.
     pub fn names(&self) -> io::Result<Vec<String>> {
-        let mut names = Vec::new();
-        for entry in fs::read_dir(&self.directory)? {
-            let name = entry?.file_name().into_string();
-            names.extend(name.ok().filter(|name| MediaType::of_name(name).is_some()));
-        }
-        Ok(names)
+        names_in(&self.directory)
     }
 
     /// Only a name that this server gave becomes a path.
@@ -220,6 +215,16 @@ impl Media {
     fn sync_directory(&self) -> io::Result<()> {
         File::open(&self.directory)?.sync_all()
     }
+}
+
+/// The names of the files in `directory` that a server has finished, in no order.
+pub fn names_in(directory: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let name = entry?.file_name().into_string();
+        names.extend(name.ok().filter(|name| MediaType::of_name(name).is_some()));
+    }
+    Ok(names)
 }
 
 #[cfg(test)]

@@ -46,6 +46,37 @@ pub enum OwnerError {
 }
 
 impl Owner {
+    /// Whether [`Self::take`] would get it. Makes and changes nothing.
+    pub fn check(directory: &Path, data_dir: &Path) -> Result<(), OwnerError> {
+        let failed = |source| OwnerError::Io {
+            directory: directory.to_owned(),
+            source,
+        };
+        let real = match directory.canonicalize() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            real => real.map_err(failed)?,
+        };
+        if let Ok(own) = data_dir.canonicalize()
+            && real == own.join("media")
+        {
+            return Ok(());
+        }
+        if is_inside(&real) {
+            return Err(OwnerError::Inside(directory.to_owned()));
+        }
+        let file = match File::open(directory.join(FILE_NAME)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            file => file.map_err(failed)?,
+        };
+        lock(&file, directory)?;
+        let known = read(&file).map_err(failed)?;
+        let own = std::fs::read_to_string(data_dir.join(ID_FILE_NAME)).unwrap_or_default();
+        if known.trim().len() >= ID_LENGTH && known.trim() != own.trim() {
+            return Err(OwnerError::Another(directory.to_owned()));
+        }
+        Ok(())
+    }
+
     /// Takes `directory` for the files of `data_dir`; never waits. One that is nobody's becomes theirs. Both are made when they
     /// are not there.
     pub fn take(directory: &Path, data_dir: &Path) -> Result<Self, OwnerError> {
@@ -59,7 +90,7 @@ impl Owner {
         if real == data_dir.canonicalize().map_err(failed)?.join("media") {
             return Ok(Self { _file: None });
         }
-        if real.ends_with("media") && real.with_file_name("schema").exists() {
+        if is_inside(&real) {
             return Err(OwnerError::Inside(directory.to_owned()));
         }
         let mut file = OpenOptions::new()
@@ -69,17 +100,9 @@ impl Owner {
             .truncate(false)
             .open(directory.join(FILE_NAME))
             .map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(OwnerError::InUse(directory.to_owned())),
-            Err(TryLockError::Error(source)) => return Err(failed(source)),
-        }
+        lock(&file, directory)?;
         let id = id_of(data_dir).map_err(failed)?;
-        let mut known = String::new();
-        (&mut file)
-            .take(ID_LENGTH as u64 + 1)
-            .read_to_string(&mut known)
-            .map_err(failed)?;
+        let known = read(&file).map_err(failed)?;
         if known.trim() == id {
             return Ok(Self { _file: Some(file) });
         }
@@ -90,6 +113,28 @@ impl Owner {
         write(&mut file, &id).map_err(failed)?;
         Ok(Self { _file: Some(file) })
     }
+}
+
+/// Whether it is the directory of files in a data directory.
+fn is_inside(real: &Path) -> bool {
+    real.ends_with("media") && real.with_file_name("schema").exists()
+}
+
+fn lock(file: &File, directory: &Path) -> Result<(), OwnerError> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(OwnerError::InUse(directory.to_owned())),
+        Err(TryLockError::Error(source)) => Err(OwnerError::Io {
+            directory: directory.to_owned(),
+            source,
+        }),
+    }
+}
+
+fn read(file: &File) -> io::Result<String> {
+    let mut known = String::new();
+    let mut start = file.take(ID_LENGTH as u64 + 1);
+    start.read_to_string(&mut known).map(|_| known)
 }
 
 fn write(file: &mut File, id: &str) -> io::Result<()> {
@@ -123,10 +168,18 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let at = |name| dir.path().join(name);
         let (media, mine, theirs) = (at("media"), at("mine"), at("theirs"));
+        Owner::check(&media, &mine).unwrap();
+        assert!(!media.exists() && !mine.exists());
         let owner = Owner::take(&media, &mine).unwrap();
-        let refused = Owner::take(&media, &mine).unwrap_err();
-        assert!(matches!(refused, OwnerError::InUse(_)), "{refused}");
+        for refused in [
+            Owner::take(&media, &mine).unwrap_err(),
+            Owner::check(&media, &mine).unwrap_err(),
+        ] {
+            assert!(matches!(refused, OwnerError::InUse(_)), "{refused}");
+        }
         drop(owner);
+        Owner::check(&media, &mine).unwrap();
+        Owner::check(&media, &theirs).unwrap_err();
         let refused = Owner::take(&media, &theirs).unwrap_err();
         assert!(matches!(refused, OwnerError::Another(_)), "{refused}");
         assert!(!refused.to_string().contains('\n'));
@@ -142,8 +195,13 @@ mod tests {
         Owner::take(&mine.join("media"), &mine).unwrap();
         assert_eq!(std::fs::read_dir(mine.join("media")).unwrap().count(), 0);
         std::fs::write(mine.join("schema"), "1").unwrap();
-        let refused = Owner::take(&mine.join("media"), &theirs).unwrap_err();
-        assert!(matches!(refused, OwnerError::Inside(_)), "{refused}");
+        for refused in [
+            Owner::take(&mine.join("media"), &theirs).unwrap_err(),
+            Owner::check(&mine.join("media"), &theirs).unwrap_err(),
+        ] {
+            assert!(matches!(refused, OwnerError::Inside(_)), "{refused}");
+        }
+        Owner::check(&mine.join("media"), &mine).unwrap();
     }
 
     #[test]

@@ -121,8 +121,9 @@ impl Default for Figures {
 impl Figures {
     /// A message has been queued for everybody, so long after it arrived.
     pub fn delivered(&self, chat: ChatId, kind: &'static str, took: Duration) {
-        let minute = self.minute();
-        self.state().delivered(minute, chat, kind, took);
+        let mut state = self.state();
+        // Under the lock: a minute does not follow a later one.
+        state.delivered(self.minute(), chat, kind, took);
     }
 
     /// A chat was opened.
@@ -137,8 +138,8 @@ impl Figures {
 
     /// The figures of this moment.
     pub fn snapshot(&self) -> Snapshot {
-        let minute = self.minute();
-        self.state().snapshot(minute)
+        let mut state = self.state();
+        state.snapshot(self.minute())
     }
 
     /// What only grows.

@@ -10,7 +10,6 @@ use super::rooms;
 use crate::chat::{Caller, Event, MessageDetails, Service, UnreadChange};
 use crate::id::{ChatId, MessageId, UserId};
 use crate::metrics::Figures;
-use crate::model::Timestamp;
 use crate::socketio::{CloseReason, Namespace, Outgoing, SocketId};
 use crate::view::{
     self, BlockedView, DeletedView, ManyDeletedView, PresenceView, ReceiptView, Time, TypingView,
@@ -38,12 +37,12 @@ impl Delivery {
     /// Delivers until there are no more events.
     pub async fn run(self, mut events: mpsc::Receiver<Event>) {
         while let Some(event) = events.recv().await {
-            self.deliver(event);
+            self.deliver(event).await;
         }
     }
 
     #[expect(clippy::too_many_lines, reason = "it is a table")]
-    fn deliver(&self, event: Event) {
+    async fn deliver(&self, event: Event) {
         match event {
             Event::MessageSent {
                 message,
@@ -135,11 +134,7 @@ impl Delivery {
                 self.figures.chat_opened();
                 self.to_users("newChat", &view::chat(&chat), &others);
             }
-            Event::PresenceChanged {
-                user,
-                last_seen,
-                audience,
-            } => self.presence(&user, last_seen, &audience),
+            Event::PresenceChanged { user, audience } => self.presence(user, audience).await,
             Event::PresenceHidden { user, audience } => {
                 let view = PresenceView {
                     user_id: &user,
@@ -171,7 +166,7 @@ impl Delivery {
     /// Whoever has at least one socket that took the message has been handed it.
     fn message(&self, details: &MessageDetails, participants: &[UserId], by: &Caller) {
         let message = &details.message;
-        tracing::info!(chat = %message.chat, user = %by.user, id = %message.id, "message sent");
+        tracing::debug!(chat = %message.chat, user = %by.user, id = %message.id, "message sent");
         let Some(event) = self.encode("newMessage", &view::message(details)) else {
             return;
         };
@@ -205,15 +200,19 @@ impl Delivery {
         self.to_users("messagesDeleted", &view, participants);
     }
 
-    fn presence(&self, user: &UserId, last_seen: Option<Timestamp>, audience: &[UserId]) {
-        // What is true now, not what was true when it was announced: the last word is right, whoever overtakes whom.
-        let is_online = self.chat.presence().is_online(user);
-        let view = PresenceView {
-            user_id: user,
-            is_online,
-            last_seen: last_seen.map(Time),
+    /// What is true now, not what was true when it was announced: the last word is right, whoever overtakes whom.
+    async fn presence(&self, user: UserId, audience: Vec<UserId>) {
+        let told = match self.chat.presence_told(user, audience).await {
+            Ok(told) => told,
+            // Costs nothing that the next fetch does not bring.
+            Err(error) => return tracing::warn!(%error, "a change of presence was not told"),
         };
-        self.to_users("userStatus", &view, audience);
+        let view = PresenceView {
+            user_id: &told.user,
+            is_online: told.is_online,
+            last_seen: told.last_seen.map(Time),
+        };
+        self.to_users("userStatus", &view, &told.audience);
     }
 
     fn typing(&self, chat: ChatId, user: &UserId, is_typing: bool) {

@@ -1,13 +1,13 @@
 //! The event table: each event's payload is read, its rule called, and its ack or `error` sent.
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use super::watch::Watched;
 use super::{Connected, rooms};
 use crate::chat::{Error, Sent, Service};
 use crate::guard::{Action, Guard};
 use crate::id::{ChatId, MessageId};
-use crate::input::{SendInput, WRONG_FIELD, parse_id};
+use crate::input::{self, SendInput, parse_id};
 use crate::socketio::{Event, Socket};
 use crate::view::{self, MessageView};
 
@@ -40,24 +40,11 @@ struct ErrorView<'a> {
     retry_after: Option<u64>,
 }
 
-/// `"chatId"` or `{chatId}`.
-struct ChatRef(String);
-
-impl<'de> Deserialize<'de> for ChatRef {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Forms {
-            Bare(String),
-            #[serde(rename_all = "camelCase")]
-            Object {
-                chat_id: String,
-            },
-        }
-        Forms::deserialize(deserializer).map(|form| match form {
-            Forms::Bare(id) | Forms::Object { chat_id: id } => Self(id),
-        })
-    }
+/// The chat that an event is about.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ChatInput {
+    chat_id: String,
 }
 
 #[derive(Deserialize)]
@@ -72,14 +59,6 @@ struct TypingInput {
 struct ReadInput {
     chat_id: String,
     message_id: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct SendToChat {
-    chat_id: String,
-    #[serde(flatten)]
-    message: SendInput,
 }
 
 /// Only what an `error` event names back, read even from a payload that is wrong otherwise.
@@ -99,7 +78,7 @@ pub(super) async fn handle(
 ) -> Result<(), Error> {
     let user = &state.caller.user;
     if let Some(action) = action(event.name()) {
-        guard.take(action, user, state.address)?;
+        guard.take(action, user, state.caller.address)?;
     }
     let message = match event.name() {
         "online" => {
@@ -115,7 +94,7 @@ pub(super) async fn handle(
             Some("Chat left")
         }
         "typing" => {
-            typing(chat, state, event).await?;
+            typing(chat, guard, state, event).await?;
             Some("Typing told")
         }
         "markAsRead" => {
@@ -136,13 +115,12 @@ pub(super) async fn handle(
     Ok(())
 }
 
-/// The limit that an event counts against. `online` has its own; leaving costs nothing.
+/// The limit that an event counts against. `online` and `typing` see to their own; leaving costs nothing.
 fn action(event: &str) -> Option<Action> {
-    Some(match event {
-        "join-chat" | "joinChat" | "markAsRead" => Action::Read,
-        "typing" => Action::Typing,
-        _ => return None,
-    })
+    match event {
+        "join-chat" | "joinChat" | "markAsRead" => Some(Action::Read),
+        _ => None,
+    }
 }
 
 async fn join(
@@ -151,30 +129,44 @@ async fn join(
     state: &Connected,
     event: &Event,
 ) -> Result<(), Error> {
-    let ChatRef(id) = read(event)?;
-    let id: ChatId = parse_id(&id, "chatId")?;
+    let id = chat_named(event)?;
     chat.check_member(&state.caller.user, id).await?;
     socket.join(&rooms::of_chat(id));
     Ok(())
 }
 
 fn leave(socket: &Socket, event: &Event) -> Result<(), Error> {
-    let ChatRef(id) = read(event)?;
-    socket.leave(&rooms::of_chat(parse_id(&id, "chatId")?));
+    socket.leave(&rooms::of_chat(chat_named(event)?));
     Ok(())
 }
 
-async fn typing(chat: &Service, state: &Connected, event: &Event) -> Result<(), Error> {
+/// `"chatId"` or `{chatId}`.
+fn chat_named(event: &Event) -> Result<ChatId, Error> {
+    let id = if event.args().trim_start().starts_with('"') {
+        read(event)?
+    } else {
+        read::<ChatInput>(event)?.chat_id
+    };
+    parse_id(&id, "chatId")
+}
+
+async fn typing(
+    chat: &Service,
+    guard: &Guard,
+    state: &Connected,
+    event: &Event,
+) -> Result<(), Error> {
     let TypingInput { chat_id, is_typing } = read(event)?;
     let id = parse_id(&chat_id, "chatId")?;
-    let user = &state.caller.user;
+    let caller = &state.caller;
+    // What is refused here has told nobody anything, and costs nothing of what may be told.
+    chat.check_may_send(&caller.user, id).await?;
+    guard.take(Action::Typing, &caller.user, caller.address)?;
     if is_typing {
-        chat.typing(user, id, true).await?;
-        state.typing.started(chat, user, id);
-        return Ok(());
+        state.typing.started(chat, &caller.user, id);
+    } else {
+        state.typing.stopped(chat, &caller.user, id);
     }
-    chat.check_may_send(user, id).await?;
-    state.typing.stopped(chat, user, id);
     Ok(())
 }
 
@@ -235,19 +227,22 @@ async fn queue(
     state: &Connected,
     event: &Event,
 ) -> Result<impl Future<Output = Result<Sent, Error>> + Send + use<>, Error> {
-    guard.take(Action::Message, &state.caller.user, state.address)?;
-    let SendToChat { chat_id, message } = read(event)?;
-    let new = message.into_message(parse_id(&chat_id, "chatId")?, None)?;
-    chat.queue_message(&state.caller, new).await
+    let caller = &state.caller;
+    guard.take(Action::Message, &caller.user, caller.address)?;
+    let ChatInput { chat_id } = read(event)?;
+    let new = read::<SendInput>(event)?.into_message(parse_id(&chat_id, "chatId")?, None)?;
+    chat.queue_message(caller, new).await
 }
 
 fn read<T: for<'de> Deserialize<'de>>(event: &Event) -> Result<T, Error> {
-    let wrong = Error::InvalidRequest(WRONG_FIELD);
+    let args = event.args();
     // An array would be read as the fields in their order.
-    if event.args().starts_with('[') {
-        return Err(wrong);
+    if args.starts_with('[') {
+        return Err(Error::InvalidRequest("The payload must be an object"));
     }
-    let payload = event.first().map_err(|_| wrong)?;
+    let payload = event
+        .first()
+        .map_err(|error| input::refused(args.as_bytes(), &error))?;
     payload.ok_or(Error::InvalidRequest("The event needs a payload"))
 }
 

@@ -26,7 +26,7 @@ use crate::auth::bearer;
 use crate::chat::{Caller, Service};
 use crate::guard::Guard;
 use crate::id::{ChatId, UserId};
-use crate::metrics::{Edge, Figures, SlowThreshold, millis};
+use crate::metrics::{Edge, Figures, SlowThreshold};
 use crate::socketio::{
     CloseReason, ConnectError, DisconnectReason, Event, Handler, Handshake, Socket,
 };
@@ -48,8 +48,6 @@ pub struct Realtime {
 #[derive(Debug)]
 pub struct Connected {
     caller: Caller,
-    /// Where its handshake came from.
-    address: Option<IpAddr>,
     name: String,
     typing: Typing,
     answers: Answers,
@@ -93,31 +91,11 @@ impl Realtime {
         }
     }
 
-    async fn identify(
-        &self,
-        handshake: &Handshake,
-        auth: Option<&RawValue>,
-    ) -> Result<Identity, ConnectError> {
-        let auth: Option<Auth> = auth.and_then(|auth| serde_json::from_str(auth.get()).ok());
-        let given = auth.and_then(|auth| auth.token);
-        let header = handshake
-            .header(&AUTHORIZATION)
-            .and_then(|value| value.to_str().ok());
-        let token = match &given {
-            Some(token) => Some(bearer(token).unwrap_or(token)),
-            None => header.and_then(bearer),
-        };
-        let began = Instant::now();
-        let identified = self.access.identify(token, address(handshake)).await;
-        let took = began.elapsed();
-        if self.watch.slow.is_exceeded(took) {
-            tracing::warn!(took_ms = millis(took), "slow to tell who connects");
-        }
-        identified.map_err(|refusal| {
-            tracing::info!(code = refusal.code(), "socket refused");
-            self.watch.figures.refused(Edge::Connect, refusal.code());
-            self::refusal(&refusal)
-        })
+    /// Nobody was let in: counts that.
+    fn refused(&self, refusal: &Refusal) -> ConnectError {
+        tracing::info!(code = refusal.code(), "socket refused");
+        self.watch.figures.refused(Edge::Connect, refusal.code());
+        self::refusal(refusal)
     }
 }
 
@@ -129,11 +107,15 @@ impl Handler for Realtime {
         socket: &Socket,
         auth: Option<&RawValue>,
     ) -> Result<Connected, ConnectError> {
+        let handshake = socket.handshake();
+        let token = token(handshake, auth);
+        let identified = self.access.identify(token.as_deref(), address(handshake));
+        let identified = self.watch.connecting(identified);
         let Identity {
             user,
             name,
             expires_at,
-        } = self.identify(socket.handshake(), auth).await?;
+        } = identified.await.map_err(|refusal| self.refused(&refusal))?;
         if let Some(expires_at) = expires_at {
             socket.expire_at(Instant::now().checked_add(until(expires_at)));
         }
@@ -143,22 +125,26 @@ impl Handler for Realtime {
         self.chat
             .check_welcome(&user)
             .await
-            .map_err(|error| refusal(&error.into()))?;
+            .map_err(|error| self.refused(&error.into()))?;
         self.chat.socket_connected(&user).await;
         tracing::info!(socket = %socket.id(), user = %user, name = ?name, "socket connected");
-        let caller = Caller { user, origin: None };
+        let caller = Caller {
+            address: address(handshake),
+            ..Caller::new(user)
+        };
         Ok(Connected {
             caller,
-            address: address(socket.handshake()),
             name,
             typing: Typing::new(&self.typists),
             answers: Answers::default(),
         })
     }
 
-    /// A token is judged at every return: it may have ended, and its user may be another.
+    /// A token is judged at every return: it may have ended, and its user may be another. One that is refused here is refused, and
+    /// counted, when the client connects anew, which follows at once.
     async fn on_recover(&self, handshake: &Handshake, auth: Option<&RawValue>, key: &str) -> bool {
-        let identity = self.identify(handshake, auth).await;
+        let token = token(handshake, auth);
+        let identity = self.access.judge(token.as_deref()).await;
         identity.is_ok_and(|identity| identity.user.as_str() == key)
     }
 
@@ -212,6 +198,16 @@ fn is_loss(reason: DisconnectReason) -> bool {
         DisconnectReason::ClientDisconnected | DisconnectReason::ServerDisconnected => false,
         DisconnectReason::SessionClosed(reason) => reason != CloseReason::ClientClosed,
     }
+}
+
+/// The bare token of a handshake: its `auth` comes before its header.
+fn token(handshake: &Handshake, auth: Option<&RawValue>) -> Option<String> {
+    let auth: Option<Auth> = auth.and_then(|auth| serde_json::from_str(auth.get()).ok());
+    if let Some(token) = auth.and_then(|auth| auth.token) {
+        return Some(bearer(&token).unwrap_or(&token).to_owned());
+    }
+    let header = handshake.header(&AUTHORIZATION)?.to_str().ok()?;
+    bearer(header).map(str::to_owned)
 }
 
 fn address(handshake: &Handshake) -> Option<IpAddr> {

@@ -63,13 +63,15 @@ impl Typing {
         }
     }
 
-    /// The user types in a chat: others have been told; ends by itself.
+    /// The user types in a chat, and others are told; ends by itself. It is known here before it is told: the stop of another device
+    /// must not come in between and be the last word.
     pub(super) fn started(&self, chat: &Service, user: &UserId, id: ChatId) {
         let earlier = self.lock().insert(id, self.timer(chat, user, id));
         match earlier {
             Some(earlier) => earlier.abort(),
             None => self.typists.enter(user, id),
         }
+        chat.announce_typing(user, id, true);
         let too_many = self.lock().len() > MAX_CHATS;
         let other = || self.lock().keys().copied().find(|other| *other != id);
         if let Some(other) = too_many.then(other).flatten()
@@ -143,7 +145,6 @@ mod tests {
 
     use super::*;
     use crate::chat::{Event, Options};
-    use crate::limits::Rate;
     use crate::store::{self, Store};
 
     fn service() -> (Service, Receiver<Event>, TempDir) {
@@ -154,17 +155,7 @@ mod tests {
             queue: 64,
         };
         let (store, _) = Store::open(&options).unwrap();
-        let options = Options {
-            require_known_users: false,
-            mark_read_on_fetch: false,
-            media_quota: 0,
-            message_rate: Rate {
-                per_minute: 0,
-                burst: 1,
-            },
-            offline_grace: Duration::ZERO,
-        };
-        let (chat, events) = Service::new(store, options);
+        let (chat, events) = Service::new(store, Options::default());
         (chat, events, dir)
     }
 
@@ -182,15 +173,39 @@ mod tests {
         }
     }
 
-    fn stops(events: &mut Receiver<Event>) -> usize {
-        let mut stops = 0;
+    /// What the others hear: that it began, or stopped.
+    fn heard(events: &mut Receiver<Event>) -> Vec<bool> {
+        let mut heard = Vec::new();
         while let Ok(event) = events.try_recv() {
             let Event::Typing { is_typing, .. } = event else {
                 panic!("{event:?}");
             };
-            stops += usize::from(!is_typing);
+            heard.push(is_typing);
         }
-        stops
+        heard
+    }
+
+    fn stops(events: &mut Receiver<Event>) -> usize {
+        heard(events)
+            .iter()
+            .filter(|is_typing| !**is_typing)
+            .count()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_stop_of_another_device_is_not_heard_after_the_begin_of_this_one() {
+        let (chat, mut events, _dir) = service();
+        let (user, id) = ("rohan".parse().unwrap(), "f".repeat(24).parse().unwrap());
+        let typists = Arc::default();
+        let [laptop, phone] = [Typing::new(&typists), Typing::new(&typists)];
+        laptop.started(&chat, &user, id);
+        phone.stopped(&chat, &user, id);
+        assert_eq!(heard(&mut events), [true], "who begins tells it at once");
+        phone.started(&chat, &user, id);
+        laptop.stopped(&chat, &user, id);
+        assert_eq!(heard(&mut events), [true]);
+        phone.stopped(&chat, &user, id);
+        assert_eq!(heard(&mut events), [false]);
     }
 
     #[tokio::test(start_paused = true)]

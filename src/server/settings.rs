@@ -9,7 +9,7 @@ use crate::api::{AdminKey, TokenMint, UploadPace, Uploads};
 use crate::auth::{CLOCK_LEEWAY, Expiry, KeySet, PublicKey, Secret, Strength, Verifier};
 use crate::backend::{self, Tolerance};
 use crate::chat;
-use crate::config::{Serve, Switch, TransportName};
+use crate::config::{Serve, Switch, Tokens, TransportName};
 use crate::disposal;
 use crate::engineio::{self, Transports};
 use crate::guard::{self, Limit};
@@ -20,16 +20,27 @@ use crate::realtime;
 use crate::socketio::{self, Namespace, RecoveryConfig};
 use crate::store;
 
+/// What is said of a key that can be guessed.
+pub(super) const SHORT_ADMIN_KEY: &str =
+    "the admin key has fewer than 16 bytes; take a longer one (openssl rand -hex 32)";
+const EXPOSED_DEMO: &str = "--demo on an address that others reach: its page signs anybody in as any demo user, and their tokens are \
+     printed; keep it on loopback (--host 127.0.0.1)";
+
+/// What is said of a demo that is not for this machine alone.
+pub(super) fn exposed_demo(config: &Serve) -> Option<&'static str> {
+    (config.demo && !config.network.host.is_loopback()).then_some(EXPOSED_DEMO)
+}
+
 pub(super) fn secrets(config: &Serve) -> Result<Vec<Secret>, Error> {
     let tokens = &config.tokens;
     // A host that signs with a key of its own is not to be joined by whoever can read a secret that nobody asked for.
     if tokens.verifies_only() && !config.demo {
         return Ok(Vec::new());
     }
-    let strength = if tokens.allow_weak_secret || config.demo {
+    let strength = if config.demo {
         Strength::WeakAllowed
     } else {
-        Strength::Required
+        strength(tokens)
     };
     Ok(Secret::load(
         &tokens.jwt_secret,
@@ -42,6 +53,24 @@ pub(super) fn secrets(config: &Serve) -> Result<Vec<Secret>, Error> {
 /// What is told in the log to have taken long.
 pub(super) fn slow(config: &Serve) -> SlowThreshold {
     SlowThreshold::from_millis(config.log.slow_operation)
+}
+
+/// Whether these flags take a short secret.
+pub fn strength(tokens: &Tokens) -> Strength {
+    if tokens.allow_weak_secret {
+        Strength::WeakAllowed
+    } else {
+        Strength::Required
+    }
+}
+
+/// Whether these flags take a token without an end.
+pub fn expiry(tokens: &Tokens) -> Expiry {
+    if tokens.allow_tokens_without_exp {
+        Expiry::Optional
+    } else {
+        Expiry::Required
+    }
 }
 
 /// Who signs tokens for the host.
@@ -80,12 +109,7 @@ pub(super) fn verifier(
     key_set: Option<Arc<KeySet>>,
 ) -> Result<Verifier, Error> {
     let tokens = &config.tokens;
-    let expiry = if tokens.allow_tokens_without_exp {
-        Expiry::Optional
-    } else {
-        Expiry::Required
-    };
-    let verifier = Verifier::new(secrets, expiry, CLOCK_LEEWAY)
+    let verifier = Verifier::new(secrets, expiry(tokens), CLOCK_LEEWAY)
         .with_public_keys(PublicKey::load(&tokens.jwt_public_key_file)?)
         .with_key_set(key_set);
     verifier.self_test().map_err(|_| Error::SelfTest)?;
@@ -110,21 +134,12 @@ pub(super) fn admin_key(config: &Serve) -> Result<Option<AdminKey>, Error> {
 }
 
 pub(super) fn rules(config: &Serve) -> chat::Options {
-    let rules = &config.rules;
-    let per_minute = if rules.no_rate_limit {
-        0
-    } else {
-        rules.message_rate
-    };
     chat::Options {
         require_known_users: config.tokens.require_known_users,
-        mark_read_on_fetch: rules.mark_read_on_fetch,
+        mark_read_on_fetch: config.rules.mark_read_on_fetch,
         media_quota: config.storage.media_quota,
-        message_rate: Rate {
-            per_minute,
-            burst: rules.message_burst,
-        },
-        offline_grace: Duration::from_secs(rules.offline_grace),
+        blocked_users: config.abuse.max_blocked_users,
+        offline_grace: Duration::from_secs(config.rules.offline_grace),
     }
 }
 
@@ -139,7 +154,8 @@ pub(super) fn guard(config: &Serve) -> guard::Settings {
         per_address,
     };
     guard::Settings {
-        messages: limit(0, abuse.message_rate_per_address),
+        messages: limit(config.rules.message_rate, abuse.message_rate_per_address),
+        message_burst: config.rules.message_burst,
         typing: limit(abuse.typing_rate, abuse.typing_rate_per_address),
         chats: limit(abuse.chat_rate, abuse.chat_rate_per_address),
         blocks: limit(abuse.block_rate, abuse.block_rate_per_address),
@@ -162,7 +178,6 @@ pub(super) fn bounds(config: &Serve) -> chat::Bounds {
         chats_per_hour: limit(abuse.chats_per_hour),
         chats_per_hour_established: limit(abuse.chats_per_hour_established),
         duplicate_chats: limit(abuse.duplicate_chats),
-        blocked_users: abuse.max_blocked_users,
     }
 }
 

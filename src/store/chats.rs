@@ -88,6 +88,27 @@ impl<S: Source> Tables<S> {
         Ok(contacts)
     }
 
+    /// The chat of latest activity that the two share, if there is one. It walks the list of the one who has fewer.
+    pub fn shared_chat(&self, one: &UserId, other: &UserId) -> Result<Option<ChatId>, Error> {
+        let has_fewer = self.totals(one)?.chats <= self.totals(other)?.chats;
+        let (walked, sought) = if has_fewer {
+            (one, other)
+        } else {
+            (other, one)
+        };
+        let range = keys::starting_with(keys::user_prefix(walked));
+        for row in self.0.range(Tree::UserChats, range) {
+            let (key, others) = row?;
+            if codec::decode::<Vec<UserId>>(Tree::UserChats, &others)?.contains(sought) {
+                let chat = keys::chat_at_end(&key);
+                return chat.map(Some).ok_or_else(|| {
+                    codec::unreadable(Tree::UserChats, "a key without a chat".to_owned())
+                });
+            }
+        }
+        Ok(None)
+    }
+
     /// How many chats a user has and how many unread messages in them.
     pub fn totals(&self, user: &UserId) -> Result<UserTotals, Error> {
         Ok(self

@@ -66,7 +66,7 @@ pub use self::compact::{Compacted, CompactionPolicy};
 pub use self::counts::Counts;
 pub use self::error::Error;
 use self::live::Live;
-pub use self::open::{UNFINISHED, make_data_dir, refuse_unfinished};
+pub use self::open::{UNFINISHED, has_journal, make_data_dir, refuse_unfinished};
 pub use self::progress::ProgressBar;
 pub use self::reading::{Reading, Stopped, elsewhere};
 pub use self::replica::Replica;

@@ -50,7 +50,7 @@ pub(super) fn open(options: &Options, settings: &Settings) -> Result<Opened, Err
         .map_err(|error| refused(data_dir, &error))?;
     let lock = DirLock::acquire(data_dir).map_err(|error| Error::Open(error.to_string()))?;
     refuse_unfinished(data_dir)?;
-    let has_journal = check_journal_is_there(data_dir)?;
+    let has_journal = has_journal(data_dir)?;
     if has_journal {
         schema::ensure(data_dir)?;
     }
@@ -110,9 +110,9 @@ pub fn refuse_unfinished(data_dir: &Path) -> Result<(), Error> {
     )))
 }
 
-/// Whether there is a journal. An index or a version without one is a loss that must not pass for a first start: the journal is
+/// Whether there is a journal; changes nothing. An index or a version without one is a loss that must not pass for a first start: the journal is
 /// always made first.
-fn check_journal_is_there(data_dir: &Path) -> Result<bool, Error> {
+pub fn has_journal(data_dir: &Path) -> Result<bool, Error> {
     let has_entries = |dir: &Path| match fs::read_dir(dir) {
         Ok(mut entries) => Ok(entries.next().is_some()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),

@@ -39,18 +39,41 @@ impl<S: Source> Tables<S> {
 }
 
 impl<S: Sink> Tables<S> {
-    /// Adds a report, or replaces it with one about the same people.
+    /// Adds a report, or replaces it with one about the same people. It is stored without what the erased have said.
     pub fn put_report(&mut self, report: &Report) -> Result<(), Error> {
-        let id = report.id;
-        for user in report.people() {
-            self.put_raw(Tree::ReportsOf, keys::report_of(user, id), &[]);
+        let (id, mut report) = (report.id, report.clone());
+        let people: Vec<UserId> = report.people().into_iter().cloned().collect();
+        for user in people {
+            if self.erased(&user)?.is_some() {
+                report.forget(&user);
+            }
+            self.put_raw(Tree::ReportsOf, keys::report_of(&user, id), &[]);
         }
         if report.status == ReportStatus::Open {
             self.put_raw(Tree::OpenReports, id.as_bytes().to_vec(), &[]);
         } else {
             self.remove(Tree::OpenReports, id.as_bytes().to_vec());
         }
-        self.put(Tree::Reports, id.as_bytes(), report)
+        self.put(Tree::Reports, id.as_bytes(), &report)
+    }
+
+    /// Takes what `user`, who is erased, has said out of at most `limit` reports after this one that hold something of them. Answers the
+    /// last of these.
+    pub fn forget_in_reports(
+        &mut self,
+        user: &UserId,
+        after: Option<ReportId>,
+        limit: usize,
+    ) -> Result<Option<ReportId>, Error> {
+        let ids = self.reports_of(user, after).take(limit);
+        let ids: Vec<ReportId> = ids.collect::<Result<_, _>>()?;
+        for &id in &ids {
+            if let Some(mut report) = self.report(id)? {
+                report.forget(user);
+                self.put_report(&report)?;
+            }
+        }
+        Ok(ids.last().copied())
     }
 }
 

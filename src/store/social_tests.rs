@@ -149,6 +149,35 @@ async fn every_disagreement_is_told() {
 }
 
 #[tokio::test]
+async fn a_report_is_stored_without_what_the_erased_have_said() {
+    let erase = |tx: &mut Transaction<'_>| {
+        tx.remove_user(&id("asha"));
+        let (at, finished) = (Timestamp(1), true);
+        tx.put_erased(&id("asha"), Erased { at, finished })
+    };
+    let told = told_after(move |tx, chat| {
+        erase(tx)?;
+        tx.put_report(&report(1, chat))
+    });
+    assert_eq!(told.await, [] as [&str; 0]);
+    let told = told_after(move |tx, chat| {
+        for number in 1..=3 {
+            tx.put_report(&report(number, chat))?;
+        }
+        erase(tx)?;
+        let asha = id("asha");
+        let last = tx.forget_in_reports(&asha, None, 2)?;
+        assert_eq!(last, Some(ReportId::from([2; 12])));
+        assert!(!tx.report([3; 12].into())?.unwrap().text.is_empty());
+        let last = tx.forget_in_reports(&asha, last, 2)?;
+        assert_eq!(last, Some(ReportId::from([3; 12])));
+        assert_eq!(tx.forget_in_reports(&asha, last, 2)?, None);
+        Ok(())
+    });
+    assert_eq!(told.await, [] as [&str; 0]);
+}
+
+#[tokio::test]
 async fn reports_are_found_in_order_and_from_anywhere() {
     let dir = tempfile::tempdir().unwrap();
     let opened = super::tests::open(dir.path());

@@ -1,13 +1,10 @@
 //! The documentation of the API: `/docs` and the two descriptions that it shows. Knows no chat; the descriptions come from `docs/` by
 //! way of the build, and the tests compare them with the server.
 
-use hyper::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY,
-};
-use hyper::{Method, Request, Response};
+use hyper::{Request, Response};
 
-use super::ASSETS;
-use crate::api::{Body, Failure, failed, full};
+use super::{answer, file, read_only};
+use crate::api::Body;
 
 /// What REST does, as `OpenAPI` 3.1.
 pub const OPENAPI: &str = include_str!(concat!(env!("OUT_DIR"), "/openapi.json"));
@@ -24,35 +21,11 @@ const POLICY: &str = "default-src 'none'; img-src 'self'; connect-src 'self'; st
 /// Answers a request for the documentation; `None` for anything else.
 pub fn serve<B>(request: &Request<B>) -> Option<Response<Body>> {
     let path = request.uri().path();
-    let (mime, body) = match path.strip_suffix('/').unwrap_or(path) {
-        "/api/openapi.json" => ("application/json".to_owned(), OPENAPI.as_bytes()),
-        "/api/asyncapi.json" => ("application/json".to_owned(), ASYNCAPI.as_bytes()),
-        "/docs" => asset("docs/index.html")?,
-        path => asset(path.strip_prefix(ASSET_PATH)?)?,
+    let found = match path.strip_suffix('/').unwrap_or(path) {
+        "/api/openapi.json" => answer("application/json", OPENAPI, POLICY),
+        "/api/asyncapi.json" => answer("application/json", ASYNCAPI, POLICY),
+        "/docs" => file("docs/index.html", POLICY)?,
+        path => file(path.strip_prefix(ASSET_PATH)?, POLICY)?,
     };
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return Some(failed(&Failure::method_not_allowed("GET, HEAD")));
-    }
-    let mut response = Response::new(full(body));
-    let mut insert = |name: HeaderName, value: &str| {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            response.headers_mut().insert(name, value);
-        }
-    };
-    insert(CONTENT_TYPE, &mime);
-    insert(CONTENT_SECURITY_POLICY, POLICY);
-    insert(REFERRER_POLICY, "no-referrer");
-    insert(CACHE_CONTROL, "no-cache");
-    Some(response)
-}
-
-fn asset(path: &str) -> Option<(String, &'static [u8])> {
-    let contents = ASSETS.get_file(path)?.contents();
-    let mime = mime_guess::from_path(path).first_or_octet_stream();
-    let charset = if mime.type_() == "text" {
-        "; charset=utf-8"
-    } else {
-        ""
-    };
-    Some((format!("{mime}{charset}"), contents))
+    Some(read_only(request.method(), found))
 }

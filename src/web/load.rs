@@ -107,10 +107,7 @@ impl Data {
 impl Conversation {
     async fn store(&self, chat: &Service, number: usize) -> Result<(), crate::chat::Error> {
         let [opener, other] = self.participants.clone();
-        let as_user = |user: &UserId| Caller {
-            user: user.clone(),
-            origin: None,
-        };
+        let as_user = |user: &UserId| Caller::new(user.clone());
         let request = OpenChat {
             participant: Some(other),
             pet: self.pet.clone(),

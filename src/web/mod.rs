@@ -13,7 +13,7 @@ use hyper::{Method, Request, Response};
 use include_dir::{Dir, include_dir};
 use serde_json::{Value, json};
 
-use crate::api::{Body, full};
+use crate::api::{Body, Failure, failed, full};
 use crate::auth::{Secret, mint};
 use crate::chat::Service;
 
@@ -100,42 +100,52 @@ impl Demo {
 impl Pages {
     /// Answers a request for a page or its files; `None` for anything else.
     pub fn serve<B>(&self, request: &Request<B>) -> Option<Response<Body>> {
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return None;
-        }
-        match request.uri().path() {
-            "/" if self.chat => file("index.html"),
-            "/admin" | "/admin/" if self.admin => file("admin.html"),
+        let found = self.find(request.uri().path())?;
+        Some(read_only(request.method(), found))
+    }
+
+    fn find(&self, path: &str) -> Option<Response<Body>> {
+        match path {
+            "/" if self.chat => file("index.html", POLICY),
+            "/admin" | "/admin/" if self.admin => file("admin.html", POLICY),
             "/demo/session.json" if self.chat => {
                 let demo = self.demo.as_ref();
                 let session = demo.map_or(NOBODY, |demo| demo.session.as_str());
-                Some(answer("application/json", session.to_owned()))
+                Some(answer("application/json", session.to_owned(), POLICY))
             }
             path if self.chat || self.admin => {
                 // The demo's people and pets have their pictures under the second name.
                 let name = path.strip_prefix("/web/");
-                file(name.or_else(|| path.strip_prefix("/demo/assets/"))?)
+                file(name.or_else(|| path.strip_prefix("/demo/assets/"))?, POLICY)
             }
             _ => None,
         }
     }
 }
 
-fn file(path: &str) -> Option<Response<Body>> {
+/// What was found, to those who want to read it.
+fn read_only(method: &Method, found: Response<Body>) -> Response<Body> {
+    match *method {
+        Method::GET | Method::HEAD => found,
+        _ => failed(&Failure::method_not_allowed("GET, HEAD")),
+    }
+}
+
+fn file(path: &str, policy: &'static str) -> Option<Response<Body>> {
     let contents = ASSETS.get_file(path)?.contents();
     let mime = mime_guess::from_path(path).first_or_octet_stream();
     let is_text = mime.type_() == "text";
     let charset = if is_text { "; charset=utf-8" } else { "" };
-    Some(answer(&format!("{mime}{charset}"), contents))
+    Some(answer(&format!("{mime}{charset}"), contents, policy))
 }
 
-fn answer(mime: &str, body: impl Into<bytes::Bytes>) -> Response<Body> {
+fn answer(mime: &str, body: impl Into<bytes::Bytes>, policy: &'static str) -> Response<Body> {
     let mut response = Response::new(full(body));
     let headers = response.headers_mut();
     if let Ok(mime) = HeaderValue::from_str(mime) {
         headers.insert(CONTENT_TYPE, mime);
     }
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response

@@ -7,6 +7,7 @@ import { demoPerson } from './support/rest.mjs';
 import { Server } from './support/server.mjs';
 
 const KEY = 'the admin key of the client tests';
+const PIXEL = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==', 'base64');
 const NAME = 'मॉडरेटर One';
 
 let server;
@@ -218,11 +219,68 @@ describe('the admin page', { timeout: 600_000 }, () => {
     await page.getByTestId('key').waitFor();
   });
 
-  test('it fits a phone', async () => {
-    for (const view of ['figures', 'users', 'chats', 'audit']) {
+  test('a second click on More while the first is answered brings nothing twice', async () => {
+    const page = await adminPage('users');
+    await page.route('**/api/admin/audit**', async (route) => {
+      const before = Number(new URL(route.request().url()).searchParams.get('before') ?? 5);
+      const entries = [1, 2].map((step) => ({ number: before - step, time: '2026-01-02T03:04:05.678Z', action: 'user.banned', subject: `user-${before - step}` }));
+      const hasMore = before > 3;
+      await route.fulfill({ json: { success: true, message: '', data: { entries, pagination: { hasMore, next: hasMore ? before - 2 : null } } } });
+    });
+    await page.getByTestId('nav-audit').click();
+    const deeds = page.getByTestId('deeds').locator('tr');
+    await page.getByTestId('more').waitFor();
+    await page.getByTestId('more').evaluate((more) => [more.click(), more.click()]);
+    await page.getByTestId('audit-status').filter({ hasText: '4 shown' }).waitFor();
+    assert.deepEqual(await deeds.locator('td:nth-child(3)').allInnerTexts(), ['user-4', 'user-3', 'user-2', 'user-1']);
+    assert.ok(await page.getByTestId('more').isHidden());
+  });
+
+  test('who was refused for a flood is shown', async () => {
+    const page = await adminPage('suspects');
+    await page.getByTestId('suspects-status').filter({ hasText: 'Nobody has been refused' }).waitFor();
+    await page.route('**/api/admin/suspects', (route) => route.fulfill({ json: { success: true, message: '', data: { suspects: [{ userId: 'user-x', refused: 'duplicateMessages', times: 3, lastAt: '2026-01-02T03:04:05.678Z' }] } } }));
+    await page.reload();
+    await page.getByTestId('suspects').locator('tr').filter({ hasText: /user-x[\s\S]*the same words in many chats[\s\S]*3/ }).waitFor();
+  });
+
+  test('it speaks English to somebody whose browser speaks Hindi', async () => {
+    const page = await adminPage('pets', { locale: 'hi-IN' });
+    await rows(page).first().waitFor();
+    assert.deepEqual(await page.locator('[data-label="Price"]').filter({ hasText: /[\u0900-\u097f]/ }).allInnerTexts(), []);
+    assert.equal(await page.evaluate(() => document.documentElement.lang), 'en');
+  });
+
+  test('with --private-media a picture is said to be out of sight', async () => {
+    const closed = await Server.start('--admin-key', KEY, '--private-media');
+    try {
+      const asha = await demoPerson(closed, 'user-asha');
+      const { chats } = await asha.get('/my-chats');
+      const form = new FormData();
+      form.append('media', new Blob([PIXEL], { type: 'image/png' }), 'pixel.png');
+      const sent = await fetch(`${closed.url}/api/chat/${chats[0]._id}/send-media`, { method: 'POST', headers: { Authorization: `Bearer ${asha.token}` }, body: form });
+      assert.equal(sent.status, 201);
+      const page = await blankPage();
+      await page.goto(`${closed.url}/admin#chats/${chats[0]._id}`);
+      await page.getByTestId('key').fill(KEY);
+      await page.getByTestId('enter').click();
+      await page.getByTestId('open-media').last().click();
+      await page.getByTestId('private-media').filter({ hasText: '--private-media' }).waitFor();
+    } finally {
+      await closed.stop();
+    }
+  });
+
+  test('it fits a phone: every view in the menu, every cell with its name', async () => {
+    for (const view of ['figures', 'users', 'pets', 'chats', 'suspects', 'audit']) {
       const page = await adminPage(view, { viewport: { width: 390, height: 844 } });
       await page.getByRole('heading', { level: 1 }).waitFor();
       assert.ok((await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)) <= 0, view);
+      if (view === 'users') await rows(page).first().waitFor();
+      const cut = await page.evaluate(() => [...document.querySelectorAll('nav a, .table-frame td, .table-frame button')].filter((one) => one.checkVisibility() && one.getBoundingClientRect().right > innerWidth).map((one) => one.textContent));
+      assert.deepEqual(cut, [], view);
+      if (view === 'users') assert.equal(await rows(page).first().locator('td').nth(1).evaluate((cell) => getComputedStyle(cell, '::before').content), '"State"');
+      if (view === 'figures') await page.getByTestId('axis-messages').filter({ hasText: /ago\s*now/ }).waitFor();
     }
   });
 });

@@ -75,6 +75,23 @@ test('an address leads to its entry, unfolded', patience, async () => {
   assertClean(page, server);
 });
 
+test('no markup is left as it is written, and what a filter finds is in sight', patience, async () => {
+  const page = await open();
+  const raw = await page.$$eval('.contents li a, .entry > summary', (all) => all.map((one) => one.textContent).filter((text) => text.includes('`')));
+  assert.deepEqual(raw, []);
+  await page.evaluate(() => scrollTo(0, 4000));
+  await page.keyboard.press('/');
+  await page.keyboard.type('toggle block');
+  const top = await page.$eval('#op-toggleBlock', (entry) => entry.getBoundingClientRect().top);
+  assert.ok(top >= 0 && top < 800, `at ${top}`);
+});
+
+test('on a phone the button to copy covers no code', patience, async () => {
+  const page = await open('#op-sendMessage', { viewport: { width: 390, height: 800 } });
+  const covered = await page.$$eval('#op-sendMessage .sample', (all) => all.filter((one) => one.checkVisibility()).map((one) => one.querySelector('.button').getBoundingClientRect().bottom - one.querySelector('pre').getBoundingClientRect().top));
+  assert.ok(covered.length > 0 && covered.every((overlap) => overlap <= 0), `${covered}`);
+});
+
 for (const colorScheme of ['light', 'dark']) {
   for (const width of [390, 1280]) {
     test(`it fits ${width} pixels and is readable in the ${colorScheme}`, patience, async () => {

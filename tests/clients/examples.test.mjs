@@ -60,6 +60,13 @@ test('the client in the README hears what it sends, and knows that it is stored'
   assert.deepEqual(lines.sort(), [`${stored.sender.name} Namaste!`, `true ${stored._id}`].sort());
 });
 
+test('examples/node says in one line that nobody answers', patience, async () => {
+  // Taken by nobody, and by nobody else while this runs: port 1 needs root and a service that nobody has.
+  const failed = await promisify(execFile)('node', [join(place, 'node', 'chat.mjs'), 'http://127.0.0.1:1']).catch((error) => error);
+  assert.equal(failed.code, 1);
+  assert.match(failed.stderr, /^no server answers at http:\/\/127\.0\.0\.1:1.*\n$/);
+});
+
 test('the hooks of examples/react hold a conversation, also across a restart', patience, async () => {
   const own = await Server.start();
   const react = miniReact();

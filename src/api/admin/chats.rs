@@ -3,8 +3,8 @@
 use hyper::{Request, Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::MAX_LISTED;
 use super::deeds::Admin;
+use super::limit;
 use crate::api::body::RequestBody;
 use crate::api::response::{Body, succeeded};
 use crate::api::{Api, Failure, messages, request};
@@ -18,8 +18,7 @@ impl Api {
         &self,
         request: &Request<RequestBody>,
     ) -> Result<Response<Body>, Failure> {
-        let limit = request::number(request, "limit", 50)?.min(MAX_LISTED);
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let limit = limit(request)?;
         let skip = match request::query(request, "skip").as_deref() {
             None | Some("0") => 0,
             Some(_) => usize::try_from(request::number(request, "skip", 1)?).unwrap_or(usize::MAX),

@@ -7,7 +7,7 @@ use hyper::{Request, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde_json::json;
 
-use super::MAX_LISTED;
+use super::limit;
 use crate::api::body::RequestBody;
 use crate::api::response::{Body, succeeded};
 use crate::api::{Api, Failure, request};
@@ -18,7 +18,7 @@ const NAME: &str = "x-admin-name";
 
 /// Who asks.
 #[derive(Debug, Clone)]
-pub(super) struct Admin {
+pub(in crate::api) struct Admin {
     name: Option<String>,
     peer: Option<SocketAddr>,
 }
@@ -37,7 +37,7 @@ impl Admin {
 
 impl Api {
     /// Writes a deed down; what cannot be written down is refused.
-    pub(super) async fn record(
+    pub(in crate::api) async fn record(
         &self,
         admin: &Admin,
         action: &'static str,
@@ -60,8 +60,7 @@ impl Api {
         &self,
         request: &Request<RequestBody>,
     ) -> Result<Response<Body>, Failure> {
-        let limit = request::number(request, "limit", 50)?.min(MAX_LISTED);
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let limit = limit(request)?;
         let before = match request::query(request, "before") {
             Some(_) => Some(request::number(request, "before", 1)?),
             None => None,

@@ -3,15 +3,18 @@
 /// The key that the host application presents. Never shown, compared in constant time.
 pub struct AdminKey(Vec<u8>);
 
+/// A shorter key can be guessed, in bytes.
+const SHORT: usize = 16;
+
 impl AdminKey {
-    /// A key; `None` for an empty one. A short one is warned of.
+    /// A key; `None` for an empty one.
     pub fn new(key: &str) -> Option<Self> {
-        if key.len() < 16 {
-            tracing::warn!(
-                "the admin key has fewer than 16 bytes; take a longer one (openssl rand -hex 32)"
-            );
-        }
         (!key.is_empty()).then(|| Self(key.as_bytes().to_vec()))
+    }
+
+    /// Whether it is to be warned of.
+    pub fn is_short(&self) -> bool {
+        self.0.len() < SHORT
     }
 
     pub(super) fn is(&self, given: &str) -> bool {

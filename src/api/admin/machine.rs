@@ -7,6 +7,7 @@ use hyper::{Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::Admin;
 use crate::api::body::RequestBody;
 use crate::api::response::{Body, succeeded};
 use crate::api::{Api, Failure, request};
@@ -111,6 +112,7 @@ impl Api {
     /// A token for a user who is known and welcome.
     pub(super) async fn create_token(
         &self,
+        admin: &Admin,
         request: Request<RequestBody>,
     ) -> Result<Response<Body>, Failure> {
         let input: TokenInput = request::object(request).await?;
@@ -133,6 +135,7 @@ impl Api {
             return Err(Failure::new(StatusCode::CONFLICT, "conflict", message));
         }
         let id = user.id.as_str();
+        self.record(admin, "token.created", id).await?;
         let expires_at = Timestamp::now().0 / 1000 + i64::try_from(ttl).unwrap_or(i64::MAX / 2000);
         let token = auth::mint(secret, id, None, None, None, Duration::from_secs(ttl))
             .map_err(|_| Failure::internal())?;

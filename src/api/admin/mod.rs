@@ -15,7 +15,7 @@ use std::str::FromStr;
 
 use hyper::{Method, Request, Response};
 
-use self::deeds::Admin;
+pub(super) use self::deeds::Admin;
 pub use self::key::AdminKey;
 pub use self::machine::{Connections, Gauge, TokenMint};
 use super::body::RequestBody;
@@ -106,14 +106,14 @@ impl Api {
             (Resource::Chat(id), _) => self.show_chat(id).await,
             (Resource::Conversation(id), _) => self.read_conversation(id, &admin, &request).await,
             (Resource::Audit, _) => self.list_deeds(&request).await,
-            (Resource::Tokens, _) => self.create_token(request).await,
+            (Resource::Tokens, _) => self.create_token(&admin, request).await,
             (Resource::Stats, _) => self.statistics(&request).await,
             (Resource::Reports, _) => self.list_reports(&admin, &request).await,
             (Resource::Report(id), Method::PUT) => self.judge_report(id, &admin, request).await,
             (Resource::Report(id), _) => self.show_report(id, &admin).await,
             (Resource::Suspects, _) => self.suspects(),
             (Resource::Compact, _) => self.compact().await,
-            (Resource::Backup, _) => self.send_backup(),
+            (Resource::Backup, _) => self.send_backup(&admin).await,
         }
     }
 
@@ -127,6 +127,12 @@ impl Api {
         };
         Err(self.access.counted(refusal, address(request)).into())
     }
+}
+
+/// How many rows of a list are asked for.
+fn limit(request: &Request<RequestBody>) -> Result<usize, Failure> {
+    let limit = request::number(request, "limit", 50)?.min(MAX_LISTED);
+    Ok(usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
 /// Which part of a list, in the order of ids.
@@ -150,11 +156,10 @@ fn listing<I: FromStr>(request: &Request<RequestBody>) -> Result<Listing<I>, Fai
     }
     let after = request::query(request, "after");
     let after = after.map(|id| parse_id(&id, "after")).transpose()?;
-    let limit = request::number(request, "limit", 50)?.min(MAX_LISTED);
     Ok(Listing {
         prefix,
         search,
         after,
-        limit: usize::try_from(limit).unwrap_or(usize::MAX),
+        limit: limit(request)?,
     })
 }

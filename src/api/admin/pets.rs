@@ -25,16 +25,12 @@ impl Api {
             after,
             limit,
         } = listing(request)?;
-        let (pets, next) = if let Some(text) = search {
-            let Found { rows, next } = self.chat.search_pets(text, after, limit).await?;
-            (rows, next)
-        } else {
-            let (pets, has_more) = self.chat.pets(prefix, after, limit).await?;
-            let next = pets.last().filter(|_| has_more).map(|pet| pet.id.clone());
-            (pets, next)
+        let Found { rows, next } = match search {
+            Some(text) => self.chat.search_pets(text, after, limit).await?,
+            None => self.chat.pets(prefix, after, limit).await?,
         };
         let has_more = next.is_some();
-        let shown: Vec<_> = pets.iter().map(view::pet).collect();
+        let shown: Vec<_> = rows.iter().map(view::pet).collect();
         // Not `json!`, which would take documents apart.
         let data = PetList {
             pets: shown,

@@ -5,8 +5,8 @@ use hyper::{Request, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::MAX_LISTED;
 use super::deeds::Admin;
+use super::limit;
 use crate::api::body::RequestBody;
 use crate::api::response::{Body, succeeded};
 use crate::api::{Api, Failure, request};
@@ -38,14 +38,13 @@ impl Api {
         let wanted = wanted.as_deref().map(status).transpose()?;
         let after = request::query(request, "cursor");
         let after = after.map(|id| parse_id(&id, "cursor")).transpose()?;
-        let limit = request::number(request, "limit", 50)?.min(MAX_LISTED);
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let limit = limit(request)?;
         let subject = wanted.map_or("all", ReportStatus::as_str);
         self.record(admin, "reports.listed", subject).await?;
-        let (reports, has_more) = self.chat.reports(wanted, after, limit).await?;
-        let next = reports.last().filter(|_| has_more).map(|report| report.id);
-        let rows: Vec<_> = reports.iter().map(view::report).collect();
-        let data = json!({ "reports": rows, "pagination": { "hasMore": has_more, "next": next } });
+        let found = self.chat.reports(wanted, after, limit).await?;
+        let rows: Vec<_> = found.rows.iter().map(view::report).collect();
+        let pagination = json!({ "hasMore": found.next.is_some(), "next": found.next });
+        let data = json!({ "reports": rows, "pagination": pagination });
         succeeded(StatusCode::OK, "Reports retrieved successfully", data)
     }
 

@@ -37,18 +37,13 @@ impl Api {
             after,
             limit,
         } = listing(request)?;
-        let (users, next) = if let Some(text) = search {
-            let Found { rows, next } = self.chat.search_users(text, after, limit).await?;
-            (rows, next)
-        } else {
-            let (users, has_more) = self.chat.users(prefix, after, limit).await?;
-            let last = users.last().filter(|_| has_more);
-            let next = last.map(|user| user.id.clone());
-            (users, next)
+        let Found { rows, next } = match search {
+            Some(text) => self.chat.search_users(text, after, limit).await?,
+            None => self.chat.users(prefix, after, limit).await?,
         };
         let has_more = next.is_some();
         let presence = self.chat.presence();
-        let users: Vec<_> = users
+        let users: Vec<_> = rows
             .iter()
             .map(|user| view::host_user(user, presence.is_online(&user.id)))
             .collect();

@@ -393,3 +393,18 @@ async fn only_files_that_nobody_knows_are_orphans() {
         ["orphan.jpg"]
     );
 }
+
+#[tokio::test]
+async fn an_erased_person_has_one_name_everywhere() {
+    let fixture = fixture().await;
+    fixture.open().await;
+    let buyer = as_user("buyer");
+    fixture.chat.block_user(&buyer, id("seller")).await.unwrap();
+    erase(&fixture.chat, "seller").await;
+    let blocked = fixture.chat.blocked_users(&id("buyer")).await.unwrap();
+    let listed = fixture.chat.my_chats(&id("buyer"), 1, 10).await.unwrap();
+    let people = &listed.chats[0].participants;
+    let seller = people.iter().find(|one| one.user.id == id("seller"));
+    assert_eq!(blocked[0].0.name, "Deleted user");
+    assert_eq!(seller.unwrap().user.name, blocked[0].0.name);
+}

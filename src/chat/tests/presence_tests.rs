@@ -96,14 +96,140 @@ async fn the_last_of_several_devices_decides() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_goodbye_after_a_loss_waits_for_the_grace_of_what_was_lost() {
+async fn each_loss_has_the_whole_grace() {
+    let (mut fixture, giving_up) = watched().await;
+    let seller = id("seller");
+    fixture.chat.socket_lost(&seller).await;
+    pass(GRACE / 2).await;
+    fixture.chat.socket_connected(&seller).await;
+    fixture.chat.socket_lost(&seller).await;
+    // The first loss would be given up now.
+    pass(GRACE.mul_f32(0.9)).await;
+    assert!(fixture.chat.presence().is_online(&seller));
+    assert_eq!(fixture.chat.presence().count(), 2);
+    assert_eq!(told(&mut fixture), None);
+    pass(GRACE.mul_f32(0.2)).await;
+    assert_eq!(told(&mut fixture), Some(false));
+    assert_eq!(fixture.chat.presence().count(), 1);
+    giving_up.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_back_and_says_goodbye_is_offline_at_once() {
     let (mut fixture, giving_up) = watched().await;
     let seller = id("seller");
     // The phone loses its network; its app comes back and is closed.
     fixture.chat.socket_lost(&seller).await;
     fixture.chat.socket_connected(&seller).await;
     fixture.chat.socket_disconnected(&seller).await;
+    assert_eq!(told(&mut fixture), Some(false));
+    pass(GRACE * 3).await;
+    assert_eq!(told(&mut fixture), None, "once");
+    giving_up.abort();
+}
+
+/// The presence of the seller as it is said to the buyer: shown again, or hidden.
+#[derive(Debug, PartialEq, Eq)]
+enum Said {
+    Blocked(bool),
+    Hidden,
+    Shown,
+}
+
+fn said(fixture: &mut Fixture) -> Vec<Said> {
+    let mut said = Vec::new();
+    while let Ok(event) = fixture.events.try_recv() {
+        match event {
+            Event::UserBlocked { is_blocked, .. } => said.push(Said::Blocked(is_blocked)),
+            Event::PresenceHidden { user, audience } => {
+                assert_eq!((user, audience), (id("seller"), vec![id("buyer")]));
+                said.push(Said::Hidden);
+            }
+            Event::PresenceChanged { user, audience } => {
+                assert_eq!((user, audience), (id("seller"), vec![id("buyer")]));
+                said.push(Said::Shown);
+            }
+            _ => {}
+        }
+    }
+    said
+}
+
+#[tokio::test]
+async fn what_a_block_hides_leaves_in_the_order_of_commits() {
+    let mut fixture = fixture().await;
+    fixture.open().await;
+    fixture.chat.socket_connected(&id("seller")).await;
+    fixture.chat.socket_connected(&id("buyer")).await;
+    said(&mut fixture);
+    let (chat, seller) = (fixture.chat.clone(), as_user("seller"));
+    for round in 0..20 {
+        let (blocked, lifted, again) = tokio::join!(
+            chat.block_user(&seller, id("buyer")),
+            chat.unblock_user(&seller, id("buyer")),
+            chat.block_user(&seller, id("buyer")),
+        );
+        blocked.and(again).unwrap();
+        lifted.unwrap();
+        let heard = said(&mut fixture);
+        let pair = |is_blocked: bool| {
+            let shown = if is_blocked {
+                Said::Hidden
+            } else {
+                Said::Shown
+            };
+            [Said::Blocked(is_blocked), shown]
+        };
+        let expected: Vec<Said> = [true, false, true].into_iter().flat_map(pair).collect();
+        assert_eq!(heard, expected, "round {round}");
+        chat.unblock_user(&seller, id("buyer")).await.unwrap();
+        assert_eq!(said(&mut fixture), pair(false));
+    }
+    // A stranger learns nothing of who blocks them.
+    chat.block_user(&seller, id("stranger")).await.unwrap();
+    assert_eq!(said(&mut fixture), [Said::Blocked(true)]);
+}
+
+#[tokio::test]
+async fn who_is_blocked_by_the_time_it_is_told_does_not_hear_of_it() {
+    let fixture = fixture().await;
+    fixture.open().await;
+    let (chat, seller) = (&fixture.chat, id("seller"));
+    chat.socket_connected(&seller).await;
+    let everybody = vec![id("buyer"), id("stranger")];
+    let told = chat.presence_told(seller.clone(), everybody.clone());
+    assert_eq!(told.await.unwrap().audience, everybody);
+    let by = as_user("seller");
+    chat.block_user(&by, id("buyer")).await.unwrap();
+    chat.socket_disconnected(&seller).await;
+    let told = chat.presence_told(seller.clone(), everybody.clone());
+    let told = told.await.unwrap();
+    assert_eq!(
+        (told.audience, told.is_online),
+        (vec![id("stranger")], false)
+    );
+    assert!(told.last_seen.is_some());
+    chat.unblock_user(&by, id("buyer")).await.unwrap();
+    let told = chat.presence_told(seller, everybody.clone()).await.unwrap();
+    assert_eq!(told.audience, everybody);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_and_goes_all_the_time_is_told_of_only_now_and_then() {
+    let (mut fixture, giving_up) = watched().await;
+    let seller = id("seller");
+    let mut changes = 0;
+    for _ in 0..100 {
+        fixture.chat.socket_disconnected(&seller).await;
+        fixture.chat.socket_connected(&seller).await;
+        while told(&mut fixture).is_some() {
+            changes += 1;
+        }
+    }
+    // A burst of partings, and each return from one.
+    assert_eq!(changes, 10);
+    fixture.chat.socket_disconnected(&seller).await;
     assert_eq!(told(&mut fixture), None);
-    assert!(!hears(&mut fixture).await);
+    assert!(!hears(&mut fixture).await, "who stays away is told of");
     giving_up.abort();
 }

@@ -1,5 +1,7 @@
 /** The admin API with the key that was typed in, which stays in this tab alone. Knows routes, nothing of the page. */
 
+import { exchange } from './envelope.js';
+
 const KEY = 'jivchat-admin-key';
 const NAME = 'jivchat-admin-name';
 
@@ -27,20 +29,10 @@ export function signOut() {
 /** @returns {Promise<any>} the data of the answer */
 export async function call(method, path, body) {
   const { key, name } = signedInAs() ?? {};
-  let response;
-  try {
-    response = await fetch(`/api/admin${path}`, {
-      method,
-      cache: 'no-store',
-      headers: { Authorization: `Bearer ${key}`, 'X-Admin-Name': encodeURIComponent(name ?? ''), ...(body && { 'Content-Type': 'application/json' }) },
-      body: body && JSON.stringify(body),
-    });
-  } catch {
-    throw new AdminError('No connection to the server', 0);
-  }
-  const answer = await response.json().catch(() => ({}));
-  if (!answer.success) throw new AdminError(answer.message ?? `The server answered ${response.status}`, response.status);
-  return answer.data;
+  const headers = { Authorization: `Bearer ${key}`, 'X-Admin-Name': encodeURIComponent(name ?? '') };
+  const { status, answer } = await exchange(`/api/admin${path}`, { method, headers, body, cache: 'no-store' });
+  if (answer.success) return answer.data;
+  throw new AdminError(status === 0 ? 'No connection to the server' : (answer.message ?? `The server answered ${status}`), status);
 }
 
 export const path = (...parts) => `/${parts.map(encodeURIComponent).join('/')}`;

@@ -53,5 +53,15 @@ function messageRow(message) {
   return h('li', { class: isDeleted ? 'is-deleted' : '', data: { testid: 'said' } },
     h('p', { class: 'talk-by' }, h('b', {}, sender.name), h('time', { dateTime: createdAt }, `${day(createdAt)}, ${clock(createdAt)}`), h('span', {}, status)),
     h('p', { class: 'talk-words', dir: 'auto' }, content),
-    mediaUrl && h('a', { href: `/uploads/chat_media/${encodeURIComponent(mediaUrl)}`, target: '_blank', rel: 'noopener' }, message.messageType === 'video' ? 'Open the video' : 'Open the picture'));
+    mediaUrl && h('a', { href: `/uploads/chat_media/${encodeURIComponent(mediaUrl)}`, target: '_blank', rel: 'noopener', data: { testid: 'open-media' }, on: { click: openMedia } }, message.messageType === 'video' ? 'Open the video' : 'Open the picture'));
+}
+
+/** With `--private-media` files are for participants alone; better said here than as an error in a new tab. */
+async function openMedia(event) {
+  event.preventDefault();
+  const link = event.currentTarget;
+  const { status } = await fetch(link.href, { method: 'HEAD' }).catch(() => ({ status: 0 }));
+  if (status === 401 || status === 403) link.replaceWith(h('p', { class: 'admin-hint', data: { testid: 'private-media' } }, 'This server gives pictures and videos to participants alone (--private-media), so that they cannot be seen here.'));
+  else if (status === 404) link.replaceWith(h('p', { class: 'admin-hint' }, 'The file is gone.'));
+  else open(link.href, '_blank', 'noopener');
 }

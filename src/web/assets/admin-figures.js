@@ -24,7 +24,7 @@ export function figuresView({ onfail }) {
   const delays = plot('Delivery latency, ms', 'latency');
   plots.append(connections.element, minutes.element, delays.element);
   const errors = table('Errors by code, since the start', 'errors', ['Code', 'Times']);
-  const top = table('Busiest chats of the last half hour or more', 'top-chats', ['Chat', 'Messages']);
+  const top = table('Busiest chats of the last 30 to 60 minutes', 'top-chats', ['Chat', 'Messages']);
   const ends = table('Why sessions ended, since the start', 'closed', ['Reason', 'Sessions']);
   const stored = h('dl', { class: 'tiles', data: { testid: 'stored' } });
   const updated = h('p', { class: 'admin-hint', data: { testid: 'updated' } });
@@ -46,9 +46,9 @@ export function figuresView({ onfail }) {
       ['Up for', duration(uptimeSeconds), 'tile-uptime'],
       ['Version', version, 'tile-version'],
     ]);
-    connections.draw(linePlot({ label: 'Live connections', series: [{ name: 'websocket', values: websocket }, { name: 'polling', values: polling }] }), ['websocket', 'polling']);
-    minutes.draw(barPlot({ label: 'Messages per minute, the last hour', values: activity.messagesPerMinute }), []);
-    delays.draw(linePlot({ label: 'Delivery latency', unit: ' ms', series: Object.entries(latency).map(([name, values]) => ({ name, values })) }), ['p50', 'p95', 'p99'].map((name) => `${name} ${short(delay[name])}`));
+    connections.draw(linePlot({ label: 'Live connections', series: [{ name: 'websocket', values: websocket }, { name: 'polling', values: polling }] }), ['websocket', 'polling'], looked(websocket));
+    minutes.draw(barPlot({ label: 'Messages per minute, the last hour', values: activity.messagesPerMinute }), [], activity.messagesPerMinute.length * 60);
+    delays.draw(linePlot({ label: 'Delivery latency', unit: ' ms', series: Object.entries(latency).map(([name, values]) => ({ name, values })) }), ['p50', 'p95', 'p99'].map((name) => `${name} ${short(delay[name])}`), looked(latency.p50));
     errors.fill(sorted(activity.errors).map(([code, times]) => [code, times]), 'Nobody was refused anything.');
     ends.fill(sorted(counts.closedSessions ?? {}).filter(([, times]) => times > 0), 'No session has ended yet.');
     top.fill(activity.topChats.map(({ chatId, messages }) => [h('a', { href: `#chats/${chatId}` }, names.get(chatId) ?? chatId), messages]), 'No messages yet.', activity.topChats.map(({ chatId }) => names.get(chatId)).join());
@@ -100,10 +100,25 @@ export function figuresView({ onfail }) {
 /** Until the next look; a page that nobody sees does not look. */
 function pause(signal) {
   return new Promise((resolve) => {
-    const go = () => (document.visibilityState === 'visible' ? resolve() : document.addEventListener('visibilitychange', resolve, { once: true }));
-    setTimeout(go, LIVE_MS);
-    signal.addEventListener('abort', resolve, { once: true });
+    const done = new AbortController();
+    const go = () => {
+      clearTimeout(timer);
+      // With it go all listeners: there is a pause every two seconds.
+      done.abort();
+      resolve();
+    };
+    const look = () => document.visibilityState === 'visible' && go();
+    const timer = setTimeout(() => {
+      document.addEventListener('visibilitychange', look, { signal: done.signal });
+      look();
+    }, LIVE_MS);
+    signal.addEventListener('abort', go, { signal: done.signal });
   });
+}
+
+/** Seconds between the first look and the last. */
+function looked(values) {
+  return Math.max(1, values.length - 1) * (LIVE_MS / 1000);
 }
 
 function keep(values, value) {
@@ -115,11 +130,14 @@ function plot(title, testid) {
   const frame = h('div', { class: 'plot-frame' });
   const scale = h('span', { class: 'plot-top' });
   const legend = h('ul', { class: 'plot-legend' });
-  const element = h('section', { class: 'card', data: { testid: `plot-${testid}` } }, h('h2', {}, title), frame, h('div', { class: 'plot-foot' }, scale, legend));
+  const since = h('span');
+  const axis = h('div', { class: 'plot-axis', data: { testid: `axis-${testid}` } }, since, h('span', {}, 'now'));
+  const element = h('section', { class: 'card', data: { testid: `plot-${testid}` } }, h('h2', {}, title), frame, axis, h('div', { class: 'plot-foot' }, scale, legend));
   return {
     element,
-    draw({ drawing, top }, names) {
+    draw({ drawing, top }, names, seconds) {
       frame.replaceChildren(drawing);
+      since.textContent = `${duration(seconds)} ago`;
       scale.textContent = `0 – ${top}`;
       fill(legend, names.join(), () => names.map((name, number) => h('li', { class: `plot-name plot-name-${number}` }, name)));
     },
@@ -153,6 +171,7 @@ function sorted(counts) {
 function duration(seconds) {
   const parts = [[86_400, 'd'], [3600, 'h'], [60, 'min'], [1, 's']];
   const first = parts.findIndex(([size]) => seconds >= size);
-  if (first < 0) return '0 s';
-  return parts.slice(first, first + 2).map(([size, unit], index) => `${Math.floor((index === 0 ? seconds : seconds % parts[first][0]) / size)} ${unit}`).join(' ');
+  if (first < 0) return '0\u00a0s';
+  const counts = parts.slice(first, first + 2).map(([size, unit], index) => [Math.floor((index === 0 ? seconds : seconds % parts[first][0]) / size), unit]);
+  return counts.filter(([count]) => count > 0).map(([count, unit]) => `${count}\u00a0${unit}`).join(' ');
 }

@@ -4,6 +4,7 @@ import { call, path, query } from './admin-api.js';
 import { show, titled } from './dialogs.js';
 import { avatar, h, icon, petPicture } from './dom.js';
 import { price } from './format.js';
+import { pages, table } from './pages.js';
 
 const PAGE = 50;
 /** A pause in typing after which the search begins. */
@@ -14,58 +15,39 @@ const PAUSE_MS = 200;
  * @param {{label: string, columns: string[], load: (text: string, next: any) => Promise<{rows: any[], next: any}>, row: (item: any, redraw: () => void) => Element[], id: string, onfail: (error: Error) => void}} options
  */
 function listView({ label, columns, load, row, id, onfail }) {
-  let asked = 0;
-  let next;
   let pause;
   const input = h('input', { type: 'search', value: id ?? '', 'aria-label': label, placeholder: label, autocomplete: 'off', data: { testid: 'list-search' } });
-  const body = h('tbody', { data: { testid: 'rows' } });
-  const status = h('p', { class: 'admin-hint', role: 'status', data: { testid: 'list-status' } });
-  const more = h('button', { class: 'button', type: 'button', hidden: true, data: { testid: 'more' }, on: { click: () => fetchMore(asked) } }, 'More');
-  const element = h('section', { class: 'list' },
-    h('div', { class: 'search' }, icon('search'), input),
-    h('div', { class: 'table-frame', tabIndex: 0, role: 'region', 'aria-label': label }, h('table', {}, h('thead', {}, h('tr', {}, ...columns.map((name) => h('th', { scope: 'col' }, name)))), body)),
-    status, more);
-
-  async function fetchMore(turn) {
-    more.disabled = true;
-    try {
+  const grid = table({ label, columns, testid: 'rows' });
+  const list = pages({
+    into: grid.body, onfail,
+    nothing: 'Nothing found',
+    testid: 'list',
+    load: async (next) => {
       const { rows, next: following } = await load(input.value.trim(), next);
-      if (turn !== asked) return;
-      next = following;
-      body.append(...rows.map((item) => rowOf(item)));
-      more.hidden = next === null || next === undefined;
-      status.textContent = body.children.length > 0 ? `${body.children.length} shown` : more.hidden ? 'Nothing found.' : 'Nothing found so far.';
-    } catch (error) {
-      if (turn !== asked) return;
-      status.textContent = error.message;
-      onfail(error);
-    } finally {
-      more.disabled = false;
-    }
-  }
+      return { rows: rows.map(rowOf), next: following };
+    },
+  });
+  const element = h('section', { class: 'list' }, h('div', { class: 'search' }, icon('search'), input), grid.element, list.status, list.more);
 
   function rowOf(item) {
     const element = h('tr', {});
-    const draw = (changed) => element.replaceChildren(...row(changed, draw, () => element.remove()).map((cell) => (cell.tagName === 'TH' ? cell : h('td', {}, cell))));
+    const draw = (changed) => element.replaceChildren(...grid.cells(row(changed, draw, () => element.remove())));
     draw(item);
     return element;
   }
 
-  function restart() {
-    asked += 1;
-    next = undefined;
-    body.replaceChildren();
-    more.hidden = true;
-    status.textContent = 'Loading…';
-    fetchMore(asked);
-  }
-
   input.addEventListener('input', () => {
     clearTimeout(pause);
-    pause = setTimeout(restart, PAUSE_MS);
+    pause = setTimeout(list.restart, PAUSE_MS);
   });
-  restart();
-  return { element, leave: () => (asked += 1) };
+  list.restart();
+  return {
+    element,
+    leave() {
+      clearTimeout(pause);
+      list.leave();
+    },
+  };
 }
 
 export function usersView({ id, onfail }) {
@@ -116,7 +98,7 @@ export function chatsView({ onfail }) {
   const about = decodeURIComponent(location.hash.split('/')[2] ?? '');
   return listView({
     id: about, onfail,
-    label: 'A user’s id, pet:id, or a chat’s id; empty for all',
+    label: 'A user’s id, pet:id, or a chat’s id; empty for all, oldest first',
     columns: ['Participants', 'About', 'Messages', 'Last activity', 'Words'],
     load: loadChats,
     row: (chat) => [

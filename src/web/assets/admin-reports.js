@@ -4,46 +4,33 @@ import { call, path, query } from './admin-api.js';
 import { guarded } from './admin-lists.js';
 import { h } from './dom.js';
 import { clock, day } from './format.js';
+import { pages } from './pages.js';
 
 const PAGE = 50;
 const STATES = { open: 'Open', resolved: 'Resolved', dismissed: 'Dismissed', '': 'All' };
 const REASONS = { spam: 'Spam', fraud: 'Fraud', abuse: 'Abuse', animal_welfare: 'Animal welfare', other: 'Other' };
 
 export function reportsView({ onfail }) {
-  let turn = 0;
-  let cursor;
   let wanted = 'open';
   const attempt = guarded(onfail);
-  const list = h('ol', { class: 'reports', data: { testid: 'reports' } });
-  const status = h('p', { class: 'admin-hint', role: 'status', data: { testid: 'reports-status' } });
-  const more = h('button', { class: 'button', type: 'button', hidden: true, on: { click: () => load(turn) } }, 'More');
+  const cards = h('ol', { class: 'reports', data: { testid: 'reports' } });
+  const list = pages({
+    into: cards, onfail,
+    nothing: 'Nothing here',
+    testid: 'reports',
+    load: async (cursor) => {
+      const { reports, pagination } = await call('GET', `/reports${query({ status: wanted, cursor, limit: PAGE })}`);
+      return { rows: reports.map(card), next: pagination.next };
+    },
+  });
   const choices = Object.entries(STATES).map(([name, label]) => h('label', { class: 'choice' },
     h('input', { type: 'radio', name: 'state', value: name, checked: name === wanted, data: { testid: `reports-${name || 'all'}` }, on: { change: () => choose(name) } }),
     h('span', {}, label)));
-  const element = h('section', { class: 'list' }, h('fieldset', { class: 'choices' }, h('legend', {}, 'Show'), h('div', { class: 'choice-row' }, ...choices)), list, status, more);
+  const element = h('section', { class: 'list' }, h('fieldset', { class: 'choices' }, h('legend', {}, 'Show'), h('div', { class: 'choice-row' }, ...choices)), cards, list.status, list.more);
 
   function choose(name) {
     wanted = name;
-    turn += 1;
-    cursor = undefined;
-    list.replaceChildren();
-    load(turn);
-  }
-
-  async function load(mine) {
-    status.textContent = 'Loading…';
-    try {
-      const { reports, pagination } = await call('GET', `/reports${query({ status: wanted, cursor, limit: PAGE })}`);
-      if (mine !== turn) return;
-      cursor = pagination.next;
-      list.append(...reports.map(card));
-      more.hidden = !pagination.hasMore;
-      status.textContent = list.children.length > 0 ? `${list.children.length} shown` : 'Nothing here.';
-    } catch (error) {
-      if (mine !== turn) return;
-      status.textContent = error.message;
-      onfail(error);
-    }
+    list.restart();
   }
 
   function card(report) {
@@ -69,13 +56,13 @@ export function reportsView({ onfail }) {
     ].filter(Boolean);
   }
 
-  load(turn);
-  return { element, leave: () => (turn += 1) };
+  list.restart();
+  return { element, leave: list.leave };
 }
 
 function said({ sender, createdAt, content, isDeleted, media }) {
   return h('li', { class: isDeleted ? 'is-deleted' : '' },
-    h('p', { class: 'talk-by' }, h('b', {}, sender), h('time', { dateTime: createdAt }, `${day(createdAt)}, ${clock(createdAt)}`), isDeleted && h('span', {}, 'deleted since')),
+    h('p', { class: 'talk-by' }, h('b', {}, sender), h('time', { dateTime: createdAt }, `${day(createdAt)}, ${clock(createdAt)}`), isDeleted && h('span', {}, 'deleted')),
     h('p', { class: 'talk-words', dir: 'auto' }, content),
     media && h('p', { class: 'admin-hint' }, `${media.mimeType}, ${media.size} bytes`));
 }

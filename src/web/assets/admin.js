@@ -6,6 +6,7 @@ import { conversationView } from './admin-conversation.js';
 import { figuresView } from './admin-figures.js';
 import { chatsView, petsView, usersView } from './admin-lists.js';
 import { reportsView } from './admin-reports.js';
+import { suspectsView } from './admin-suspects.js';
 import { showSettings } from './dialogs.js';
 import { h, icon } from './dom.js';
 import { applyChoices } from './language.js';
@@ -16,6 +17,7 @@ const VIEWS = {
   pets: ['Pets', petsView],
   chats: ['Chats', chatsView],
   reports: ['Reports', reportsView],
+  suspects: ['Suspects', suspectsView],
   audit: ['Audit log', auditView],
 };
 const root = document.getElementById('app');
@@ -23,7 +25,6 @@ const root = document.getElementById('app');
 let leave = () => {};
 
 applyChoices();
-document.documentElement.lang = 'en';
 addEventListener('hashchange', show);
 show();
 

@@ -1,5 +1,6 @@
 /** The REST calls of the chat, and the demo's own session file. Knows the envelope and the routes, nothing of the page. */
 
+import { exchange } from './envelope.js';
 import { t } from './language.js';
 
 /** An answer with `success: false`, or none at all (`status` 0). `error` is the server's stable code. */
@@ -95,17 +96,9 @@ export class Api {
   }
 
   async #call(method, path, body) {
-    let response;
-    try {
-      response = await fetch(`/api/chat${path}`, {
-        method,
-        headers: { Authorization: `Bearer ${this.#token()}`, ...(body && { 'Content-Type': 'application/json' }) },
-        body: body && JSON.stringify(body),
-      });
-    } catch {
-      throw new ApiError(t('error.noConnection'), 0);
-    }
-    return unwrap(response.status, await response.json().catch(() => ({})));
+    const { status, answer } = await exchange(`/api/chat${path}`, { method, headers: { Authorization: `Bearer ${this.#token()}` }, body });
+    if (status === 0) throw new ApiError(t('error.noConnection'), 0);
+    return unwrap(status, answer);
   }
 }
 

@@ -1,7 +1,7 @@
 /** Questions, pictures in full size, settings, and short notices. Native `<dialog>`, so focus and Escape behave as expected. */
 
 import { h, icon } from './dom.js';
-import { LANGUAGES, THEMES, chooseLanguage, chooseTheme, language, t, theme } from './language.js';
+import { LANGUAGES, THEMES, chooseLanguage, chooseTheme, fixed, language, t, theme } from './language.js';
 
 const NOTICE_MS = 6_000;
 let titles = 0;
@@ -72,7 +72,7 @@ export function showSettings(...more) {
   const group = (key, ...choices) => h('fieldset', { class: 'choices' }, h('legend', {}, t(key)), h('div', { class: 'choice-row' }, ...choices));
   const key = (keys, label) => [h('dt', {}, ...keys.map((one) => h('kbd', {}, one))), h('dd', {}, t(label))];
   show(titled(t('settings.title'), { data: { testid: 'settings-dialog' } },
-    group('settings.language', ...Object.entries(LANGUAGES).map(([code, name]) => choice('language', code, name, code === language, chooseLanguage))),
+    !fixed && group('settings.language', ...Object.entries(LANGUAGES).map(([code, name]) => choice('language', code, name, code === language, chooseLanguage))),
     group('settings.theme', ...THEMES.map((name) => choice('theme', name, t(`settings.${name}`), name === theme(), chooseTheme))),
     ...more,
     h('section', { class: 'only-wide' },

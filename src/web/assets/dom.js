@@ -24,21 +24,18 @@ export function h(tag, properties = {}, ...children) {
   return element;
 }
 
+/** An element of a drawing, with attributes alone. */
+export function s(tag, attributes, ...children) {
+  const element = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
 /** One of the line drawings below, decorative unless a label says what it means. */
 export function icon(name, label) {
-  const svg = document.createElementNS(SVG, 'svg');
-  svg.setAttribute('viewBox', '0 0 24 24');
-  svg.setAttribute('class', `icon icon-${name}`);
-  if (label) {
-    svg.setAttribute('role', 'img');
-    svg.setAttribute('aria-label', label);
-  } else {
-    svg.setAttribute('aria-hidden', 'true');
-  }
-  const path = document.createElementNS(SVG, 'path');
-  path.setAttribute('d', ICONS[name]);
-  svg.append(path);
-  return svg;
+  const meaning = label ? { role: 'img', 'aria-label': label } : { 'aria-hidden': 'true' };
+  return s('svg', { viewBox: '0 0 24 24', class: `icon icon-${name}`, ...meaning }, s('path', { d: ICONS[name] }));
 }
 
 const ICONS = {

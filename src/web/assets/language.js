@@ -7,8 +7,10 @@ const TABLES = { en: english, hi: hindi };
 export const LANGUAGES = { en: 'English', hi: 'हिन्दी' };
 export const THEMES = ['auto', 'light', 'dark'];
 
-/** The chosen language, else the first one of the browser's that there is, else English. */
-export const language = pick(remembered('language') ?? (globalThis.document ? navigator.languages : []));
+/** The language of a page that has but one, as its HTML says. */
+export const fixed = globalThis.document?.documentElement.dataset.language;
+/** The page's own, else the chosen one, else the first one of the browser's that there is, else English. */
+export const language = pick(fixed ?? remembered('language') ?? (globalThis.document ? navigator.languages : []));
 /** For dates and prices. */
 export const locale = `${language}-IN`;
 

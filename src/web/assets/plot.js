@@ -1,14 +1,8 @@
 /** Small drawings of numbers as SVG: a line over time, and bars side by side. Knows nothing of what they mean. */
 
-const SVG = 'http://www.w3.org/2000/svg';
-const [WIDTH, HEIGHT] = [320, 96];
+import { s } from './dom.js';
 
-function s(tag, attributes, ...children) {
-  const element = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
+const [WIDTH, HEIGHT] = [320, 96];
 
 /**
  * @param {{label: string, series: {name: string, values: number[]}[], unit?: string}} options
@@ -22,12 +16,14 @@ export function linePlot({ label, series, unit = '' }) {
   const said = series.map(({ name, values }) => `${name} ${short(values.at(-1) ?? 0)}${unit}`).join(', ');
   const drawing = s('svg', { viewBox: `0 -6 ${WIDTH} ${HEIGHT + 12}`, preserveAspectRatio: 'none', role: 'img', 'aria-label': `${label}: ${said}`, class: 'plot-lines' });
   for (const part of [0, 0.5, 1]) drawing.append(s('line', { x1: 0, x2: WIDTH, y1: y(top * part), y2: y(top * part), class: 'plot-grid' }));
-  series.forEach(({ values }, number) => {
+  // The first is on top, and the ones below are wider: where they run together all are seen.
+  const lines = series.map(({ values }, number) => {
     const points = values.map((value, index) => `${x(index, values.length).toFixed(1)},${y(value).toFixed(1)}`);
-    if (points.length === 0) return;
+    if (points.length === 0) return undefined;
     if (number === 0 && points.length > 1) drawing.append(s('polygon', { points: [`${x(0, values.length).toFixed(1)},${HEIGHT}`, ...points, `${WIDTH},${HEIGHT}`].join(' '), class: 'plot-area' }));
-    drawing.append(s('polyline', { points: points.length > 1 ? points.join(' ') : `${points[0]} ${points[0]}`, class: `plot-line plot-line-${number}` }));
+    return s('polyline', { points: points.length > 1 ? points.join(' ') : `${points[0]} ${points[0]}`, class: `plot-line plot-line-${number}` });
   });
+  drawing.append(...lines.filter(Boolean).reverse());
   return { drawing, top: `${short(top)}${unit}` };
 }
 

@@ -6,11 +6,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::media::PNG;
 use super::rest::{Answer, Rest, text};
-use super::server::{SECRET, TestServer, token_with};
+use super::server::{KEY, SECRET, TestServer, token_with};
 use super::sockets::Client;
 use super::within;
-
-const KEY: &str = "an-admin-key-for-the-tests-alone";
 
 fn waits(answer: &Answer) {
     let message = answer.refused(429, "rate_limited");
@@ -185,6 +183,8 @@ async fn only_a_new_chat_counts_as_one() {
     }
     open(&asha, "c").await.ok(201);
     waits(&open(&asha, "d").await);
+    // What is there already is found, however many were opened.
+    open(&asha, "b").await.ok(200);
     open(&others[0], "d").await.ok(201);
     let stats = server
         .anonymous()
@@ -194,6 +194,51 @@ async fn only_a_new_chat_counts_as_one() {
         .ok(200);
     assert_eq!(stats["refusals"]["chats"], 1, "{stats}");
     assert_eq!(stats["refusals"]["typing"], 0);
+}
+
+#[tokio::test]
+async fn a_flood_of_messages_is_counted_over_both_edges() {
+    let flags = ["--message-rate=1", "--message-burst=2", "--admin-key", KEY];
+    let (server, asha, rohan, chat) = two(&flags).await;
+    let send = format!("/api/chat/{chat}/send");
+    asha.says(&chat, "one").await;
+    asha.says(&chat, "two").await;
+    for _ in 0..3 {
+        waits(&asha.post(&send, &json!({ "content": "a" })).await);
+    }
+    waits(&asha.uploads(&chat, "a.png", PNG).await);
+    let mut socket = Client::connect(&server, &asha).await;
+    let payload = json!({ "chatId": chat, "content": "a" });
+    for _ in 0..2 {
+        waits_on_socket(&socket.call("sendMessage", &payload).await);
+    }
+    rohan.says(&chat, "I have said nothing yet").await;
+    let host = server.anonymous().with_token(KEY);
+    let stats = host.get("/api/admin/stats").await.ok(200);
+    assert_eq!(stats["refusals"]["messages"], 6, "{stats}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_block_refuses_uses_up_nothing() {
+    let (server, asha, rohan, chat) = two(&["--typing-rate=1", "--upload-rate=1"]).await;
+    let toggle = format!("/api/chat/{chat}/toggle-block");
+    let mut socket = Client::connect(&server, &asha).await;
+    let typing = json!({ "chatId": chat, "isTyping": true });
+    rohan.put(&toggle).await.ok(200);
+    for _ in 0..3 {
+        let ack = socket.call("typing", &typing).await;
+        assert_eq!(ack["error"], "chat_blocked");
+        asha.uploads(&chat, "a.png", PNG)
+            .await
+            .refused(403, "chat_blocked");
+    }
+    rohan.put(&toggle).await.ok(200);
+    assert_eq!(socket.call("typing", &typing).await["success"], true);
+    waits_on_socket(&socket.call("typing", &typing).await);
+    asha.uploads(&chat, "a.png", PNG).await.ok(201);
+    waits(&asha.uploads(&chat, "a.png", PNG).await);
+    server.stop().await;
 }
 
 #[tokio::test]

@@ -3,9 +3,7 @@
 use serde_json::{Value, json};
 
 use super::rest::{Answer, Rest};
-use super::server::TestServer;
-
-const KEY: &str = "an-admin-key-for-the-tests-alone";
+use super::server::{KEY, TestServer};
 
 async fn host() -> (TestServer, Rest) {
     let server = TestServer::start(&["--admin-key", KEY]).await;

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::fake_backend::{FakeBackend, Reply};
 use super::rest::{Answer, Rest};
-use super::server::{SECRET, TestServer, token, token_with};
+use super::server::{KEY, SECRET, TestServer, token, token_with};
 use super::sockets::Client;
 use super::within;
 
@@ -466,9 +466,8 @@ async fn a_token_without_a_time_does_not_take_back_what_the_backend_said() {
 
 #[tokio::test]
 async fn who_was_erased_is_not_brought_back() {
-    let key = "an-admin-key-for-the-tests-alone";
-    let (backend, server) = beside(&["--pull-ttl", "1", "--admin-key", key]).await;
-    let host = server.anonymous().with_token(key);
+    let (backend, server) = beside(&["--pull-ttl", "1", "--admin-key", KEY]).await;
+    let host = server.anonymous().with_token(KEY);
     backend.says(
         "/api/profile",
         Reply::Json(json!({"_id": "asha", "name": "Asha"})),
@@ -496,9 +495,8 @@ async fn who_was_erased_is_not_brought_back() {
 
 #[tokio::test]
 async fn a_removed_pet_and_a_pet_of_the_erased_are_brought_back_by_the_host_alone() {
-    let key = "an-admin-key-for-the-tests-alone";
-    let (backend, server) = beside(&["--pull-ttl", "1", "--admin-key", key]).await;
-    let host = server.anonymous().with_token(key);
+    let (backend, server) = beside(&["--pull-ttl", "1", "--admin-key", KEY]).await;
+    let host = server.anonymous().with_token(KEY);
     let mut stray = pet("stray", 5);
     stray["data"]["userId"]["_id"] = json!("shelter");
     backend.says("/api/pets/stray", Reply::Json(stray));

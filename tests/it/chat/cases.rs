@@ -30,6 +30,10 @@ PUT mark-read      | token_missing | token_invalid | token_expired | user_banned
 PUT toggle-block   | token_missing | token_invalid | token_expired | user_banned | access_denied | 200         | 200          | 200
 DELETE own         | token_missing | token_invalid | token_expired | user_banned | access_denied | 200         | 200          | 200
 DELETE theirs      | token_missing | token_invalid | token_expired | user_banned | access_denied | not_sender  | not_sender   | not_sender
+PUT block-user     | token_missing | token_invalid | token_expired | user_banned | 200           | 200         | 200          | 200
+DELETE block-user  | token_missing | token_invalid | token_expired | user_banned | 200           | 200         | 200          | 200
+GET blocked-users  | token_missing | token_invalid | token_expired | user_banned | 200           | 200         | 200          | 200
+POST report        | token_missing | token_invalid | token_expired | user_banned | access_denied | 201         | 201          | 201
 GET file           | token_missing | token_invalid | token_expired | user_banned | access_denied | 200         | 200          | 200
 EMIT online        | token_missing | token_invalid | token_expired | user_banned | ok            | ok          | ok           | ok
 EMIT join-chat     | token_missing | token_invalid | token_expired | user_banned | access_denied | ok          | ok           | ok
@@ -60,6 +64,10 @@ PUT mark-read     | -                      | 200            | -               | 
 PUT toggle-block  | -                      | 200            | -               | access_denied     | invalid_id      | method_not_allowed | -
 DELETE own        | -                      | 200            | -               | message_not_found | invalid_id      | method_not_allowed | -
 DELETE theirs     | -                      | not_sender     | -               | message_not_found | invalid_id      | method_not_allowed | -
+PUT block-user    | -                      | 200            | -               | user_not_found    | invalid_id      | method_not_allowed | -
+DELETE block-user | -                      | 200            | -               | 200               | invalid_id      | method_not_allowed | -
+GET blocked-users | -                      | 200            | -               | -                 | -               | method_not_allowed | -
+POST report       | invalid_request        | body_too_large | invalid_request | access_denied     | invalid_id      | method_not_allowed | unsupported_media_type
 GET file          | invalid_request        | 200            | -               | access_denied     | access_denied   | method_not_allowed | -
 EMIT online       | ok                     | ended          | ok              | -                 | -               | -                  | -
 EMIT join-chat    | invalid_request        | ended          | invalid_request | access_denied     | invalid_id      | -                  | -
@@ -146,6 +154,8 @@ const READ: Bring = Bring::Json(r#"{"chatId":"<chat>","messageId":"<theirs>"}"#)
 const READ_WRONG: Bring = Bring::Json(r#"{"chatId":"<chat>","messageId":7}"#);
 const OPEN: Bring = Bring::Json(r#"{"participantId":"<other>"}"#);
 const OPEN_WRONG: Bring = Bring::Json(r#"{"participantId":7}"#);
+const REPORT: Bring = Bring::Json(r#"{"chatId":"<chat>","reason":"spam"}"#);
+const REPORT_WRONG: Bring = Bring::Json(r#"{"chatId":7,"reason":"spam"}"#);
 const NO_PAGE: Bring = Bring::Query("page=first");
 const NO_LIMIT: Bring = Bring::Query("limit=-1");
 const NO_WIDTH: Bring = Bring::Query("w=wide");
@@ -155,6 +165,7 @@ pub(super) fn doors() -> Vec<Door> {
     use Bring::{Form, Nothing};
     let messages = "/api/chat/<chat>/messages";
     let send = "/api/chat/<chat>/send";
+    let block_user = "/api/chat/block-user/<other>";
     vec![
         Door::new("POST create", "/api/chat/create", "<other>").bring(OPEN, OPEN_WRONG, EMPTY),
         Door::new("GET my-chats", "/api/chat/my-chats", "").bring(Nothing, NO_PAGE, Nothing),
@@ -192,6 +203,10 @@ pub(super) fn doors() -> Vec<Door> {
         ),
         Door::new("DELETE own", "/api/chat/message/<own>", "<own>"),
         Door::new("DELETE theirs", "/api/chat/message/<theirs>", "<theirs>"),
+        Door::new("PUT block-user", block_user, "<other>"),
+        Door::new("DELETE block-user", block_user, "<other>"),
+        Door::new("GET blocked-users", "/api/chat/blocked-users", ""),
+        Door::new("POST report", "/api/chat/report", "<chat>").bring(REPORT, REPORT_WRONG, EMPTY),
         Door::new("GET file", "/uploads/chat_media/<picture>", "<picture>")
             .bring(Nothing, NO_WIDTH, Nothing),
         Door::new("EMIT online", "online", "").bring(Nothing, CHAT_WRONG, Nothing),

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use super::process::{Process, bare, command};
 use super::rest::{Answer, Rest};
-use super::server::{SECRET, TestServer, token};
+use super::server::{SECRET, TestServer, token, token_with};
 use super::sockets::Client;
 use super::within;
 
@@ -279,10 +279,175 @@ async fn a_token_can_be_looked_into() {
         (&report["ok"], &report["claims"]["name"]),
         (&json!(false), &json!("Asha"))
     );
-    assert!(complaint(&output).contains("invalid token"));
+    assert_eq!(report["refusal"], "invalid token");
+    let said = complaint(&output);
+    assert!(said.contains("another secret"), "{said}");
+    let claims = json!({ "id": 42, "exp": 4_000_000_000_u64 });
+    let said = complaint(&inspecting(&token_with(&claims, SECRET), &secret).await);
+    assert!(said.contains("sign it as a string"), "{said}");
     let said = complaint(&inspecting("no.token.this", &secret).await);
     assert!(said.contains("no JSON Web Token"), "{said}");
     let said = complaint(&inspecting(&good, &[]).await);
     assert!(said.contains("--data-dir"), "{said}");
     assert_eq!(tree(directory.path()).len(), 0, "a secret was made");
+}
+
+/// `check --json` on a free port: what it found wrong, and what it warns of.
+async fn checked(data_dir: &std::path::Path, flags: &[&str]) -> (String, String) {
+    let mut checking = bare();
+    checking.args(["check", "--json", "--port", "0", "--data-dir"]);
+    checking.arg(data_dir).args(flags);
+    let output = run(checking).await;
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["ok"], output.status.success(), "{report}");
+    let rows = report["checks"].as_array().unwrap();
+    let lines = |is_meant: fn(&&Value) -> bool, key: &str| {
+        let meant = rows.iter().filter(is_meant);
+        let lines: Vec<_> = meant
+            .map(|row| format!("{}: {}", row["subject"], row[key]))
+            .collect();
+        lines.join("\n")
+    };
+    (
+        lines(|row| row["ok"] == false, "text"),
+        lines(|row| !row["warning"].is_null(), "warning"),
+    )
+}
+
+#[tokio::test]
+async fn a_check_finds_what_a_start_would() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let (mine, theirs, shared) = (at("mine"), at("theirs"), at("shared"));
+    let flag = |name: &str, path: &std::path::Path| format!("{name}={}", path.display());
+    let media = flag("--media-path", &shared);
+    let process = Process::spawn({
+        let mut serving = command(&theirs);
+        serving.arg(&media);
+        serving
+    })
+    .await;
+    let wrong = checked(&mine, &[&media]).await.0;
+    assert!(wrong.contains("in use by another server"), "{wrong}");
+    process.kill();
+    let wrong = checked(&mine, &[&media]).await.0;
+    assert!(wrong.contains("files of another data directory"), "{wrong}");
+    assert_eq!(checked(&theirs, &[&media]).await.0, "");
+    let inside = flag("--media-path", &theirs.join("media"));
+    std::fs::create_dir(theirs.join("media")).unwrap();
+    let wrong = checked(&mine, &[&inside]).await.0;
+    assert!(wrong.contains("the data directory around it"), "{wrong}");
+
+    std::fs::write(at("file"), "").unwrap();
+    for path in [at("file"), at("file").join("below")] {
+        let wrong = checked(&mine, &[&flag("--media-path", &path)]).await.0;
+        assert!(wrong.contains("--media-path"), "{wrong}");
+    }
+    for trouble in ["media", "audit"] {
+        let data_dir = at(trouble);
+        std::fs::create_dir(&data_dir).unwrap();
+        std::fs::write(data_dir.join(trouble), "").unwrap();
+        let wrong = checked(&data_dir, &[]).await.0;
+        assert!(wrong.contains(&format!("{trouble}/{trouble}")), "{wrong}");
+    }
+    let pulling = ["--pet-url", "https://127.0.0.1:1/{id}"];
+    for path in [at("missing"), at("file")] {
+        let trusted = flag("--pull-ca-file", &path);
+        let wrong = checked(&mine, &[&pulling[..], &[trusted.as_str()]].concat())
+            .await
+            .0;
+        assert!(wrong.contains("BEGIN CERTIFICATE"), "{wrong}");
+    }
+    let lost = at("lost");
+    std::fs::create_dir(&lost).unwrap();
+    std::fs::write(lost.join("schema"), "1\n").unwrap();
+    let wrong = checked(&lost, &[]).await.0;
+    assert!(wrong.contains("the journal in"), "{wrong}");
+}
+
+#[tokio::test]
+async fn a_check_says_what_it_did_not_read_and_what_the_start_would_warn_of() {
+    let directory = tempfile::tempdir().unwrap();
+    let data_dir = directory.path().join("data");
+    std::fs::create_dir(&data_dir).unwrap();
+    std::fs::write(data_dir.join("x"), "").unwrap();
+    let lines = async |flags: &[&str]| {
+        let mut checking = bare();
+        checking.args(["check", "--port", "0", "--data-dir"]);
+        checking.arg(&data_dir).args(flags);
+        String::from_utf8(run(checking).await.stdout).unwrap()
+    };
+    let said = lines(&[]).await;
+    assert!(said.contains("has no data yet"), "{said}");
+    assert!(!said.contains("warning"), "{said}");
+    Process::start(&data_dir).await.kill();
+    let said = lines(&["--admin-key", "short"]).await;
+    assert!(said.contains("`jivchat verify` reads it"), "{said}");
+    assert!(said.contains("warning admin key"), "{said}");
+    let exposed = ["--demo", "--host", "0.0.0.0"];
+    assert!(
+        checked(&data_dir, &exposed)
+            .await
+            .1
+            .contains("signs anybody in")
+    );
+    assert_eq!(checked(&data_dir, &["--demo"]).await.1, "");
+
+    // The start warns before it fails for another reason.
+    let mut starting = bare();
+    starting.args(["--port", "0", "--jwks-file", "/no/such/keys", "--data-dir"]);
+    starting.arg(&data_dir).args(exposed);
+    let said = String::from_utf8(run(starting).await.stderr).unwrap();
+    assert!(said.contains("signs anybody in"), "{said}");
+}
+
+#[tokio::test]
+async fn an_empty_variable_is_none_and_a_wrong_one_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let checking = |value: &str| {
+        let mut checking = bare();
+        checking.args(["check", "--port", "0", "--data-dir"]);
+        checking.arg(directory.path()).env("MAX_FILE_SIZE", value);
+        checking.env("ADMIN_KEY", "").env("JWT_SECRET", "");
+        run(checking)
+    };
+    let output = checking("").await;
+    assert!(output.status.success(), "{output:?}");
+    let output = checking("much").await;
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("variable MAX_FILE_SIZE"), "{said}");
+}
+
+#[tokio::test]
+async fn a_reader_that_has_seen_enough_ends_no_command() {
+    let directory = tempfile::tempdir().unwrap();
+    Process::start(directory.path()).await.kill();
+    let at_data = ["--data-dir", directory.path().to_str().unwrap()];
+    for (words, has_data) in [
+        (&["check", "--port", "0"][..], true),
+        (&["check", "--port", "0", "--json"], true),
+        (&["verify"], true),
+        (&["stats"], true),
+        (&["compact"], true),
+        (&["token", "--id", "asha"], true),
+        (&["completions", "bash"], false),
+        (&["man"], false),
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut telling = bare();
+        telling.args(words).stdout(writer);
+        if has_data {
+            telling.args(at_data);
+        }
+        let child = telling
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(telling);
+        let ended = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap());
+        let output = within("the command to end", ended).await.unwrap();
+        assert!(output.status.success(), "{words:?}: {output:?}");
+    }
 }

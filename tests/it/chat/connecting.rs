@@ -171,8 +171,8 @@ async fn who_lost_the_network_is_away_only_after_a_grace() {
     let mut first = Client::connect(&server, &asha).await;
     assert_eq!(watching.event("userStatus").await["isOnline"], true);
     first.drop_connection().await;
-    let again = Client::connect(&server, &asha).await;
-    again.leave().await;
+    let mut again = Client::connect(&server, &asha).await;
+    again.drop_connection().await;
     let mut last = Client::connect(&server, &asha).await;
     asha.says(&chat, "back again").await;
     let quiet = watching.until_hears("back again").await;

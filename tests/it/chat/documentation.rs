@@ -10,10 +10,8 @@ use serde_json::{Value, json};
 use super::description::{self, resolve};
 use super::media::PNG;
 use super::rest::{Answer, Rest, text};
-use super::server::TestServer;
+use super::server::{KEY, TestServer};
 use super::sockets::Client;
-
-const KEY: &str = "an-admin-key-for-the-tests-alone";
 
 type Routes = BTreeMap<String, BTreeSet<String>>;
 
@@ -197,6 +195,48 @@ fn the_errors_of_an_operation_are_those_of_its_answers() {
         }
     }
     assert_eq!(used, all, "the codes of the answers are all the codes");
+}
+
+#[test]
+fn an_example_of_a_failure_is_one_that_the_operation_gives() {
+    let openapi: Value = serde_json::from_str(OPENAPI).unwrap();
+    let everywhere: Vec<String> = openapi["x-errors-everywhere"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(text)
+        .collect();
+    let mut shown = 0;
+    for (path, item) in openapi["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let Some(own) = operation["x-errors"].as_array() else {
+                continue;
+            };
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                let response = resolve(&openapi, response);
+                let examples = response["content"]["application/json"]["examples"].as_object();
+                for example in examples.into_iter().flat_map(|all| all.values()) {
+                    let answer = &example["value"];
+                    if answer["success"] != false {
+                        continue;
+                    }
+                    shown += 1;
+                    let code = &answer["error"];
+                    assert!(
+                        own.contains(code) || everywhere.contains(&text(code)),
+                        "{method} {path} {status} shows {code}"
+                    );
+                    // Of the caller, where there is one who may be banned.
+                    let is_of_the_caller = own.contains(&json!("user_banned"));
+                    assert!(
+                        !(is_of_the_caller && status == "404" && *code == "user_not_found"),
+                        "{method} {path} {status} shows {code}"
+                    );
+                }
+            }
+        }
+    }
+    assert!(shown > 150, "only {shown} examples were found");
 }
 
 #[test]

@@ -11,11 +11,9 @@ use serde_json::{Value, json};
 
 use super::media::PNG;
 use super::rest::{Rest, text};
-use super::server::{TestServer, token_for};
+use super::server::{KEY, TestServer, token_for};
 use super::sockets::Client;
 use crate::support::png_with;
-
-const KEY: &str = "an-admin-key-for-the-tests-alone";
 
 struct House {
     server: TestServer,

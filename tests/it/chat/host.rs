@@ -3,10 +3,8 @@
 use serde_json::{Value, json};
 
 use super::rest::{Answer, Rest, keys, text};
-use super::server::TestServer;
+use super::server::{KEY, TestServer};
 use super::sockets::Client;
-
-const KEY: &str = "an-admin-key-for-the-tests-alone";
 
 async fn host(flags: &[&str]) -> (TestServer, Rest) {
     let flags = [&["--admin-key", KEY], flags].concat();

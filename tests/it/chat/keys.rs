@@ -11,11 +11,9 @@ use serde_json::json;
 
 use super::process::{Process, bare};
 use super::rest::{Answer, Rest};
-use super::server::{SECRET, TestServer, token};
+use super::server::{KEY, SECRET, TestServer, token};
 use super::sockets::Client;
 use super::within;
-
-const KEY: &str = "an-admin-key-for-the-tests-alone";
 
 /// A key of the host.
 struct Key(Ed25519KeyPair);

@@ -5,11 +5,9 @@ use std::collections::HashMap;
 use serde_json::json;
 
 use super::rest::Rest;
-use super::server::TestServer;
+use super::server::{KEY, TestServer};
 use super::sockets::Client;
 use super::within;
-
-const KEY: &str = "an-admin-key-for-the-tests-alone";
 
 /// Every sample by its name and labels, as they are written.
 async fn samples(reader: &Rest) -> HashMap<String, f64> {

@@ -3,10 +3,8 @@
 use serde_json::{Value, json};
 
 use super::rest::{Rest, keys, text};
-use super::server::TestServer;
+use super::server::{KEY, TestServer};
 use super::sockets::Client;
-
-const KEY: &str = "an-admin-key-for-the-tests-alone";
 
 async fn host(flags: &[&str]) -> (TestServer, Rest) {
     let flags = [&["--admin-key", KEY], flags].concat();
@@ -95,6 +93,22 @@ async fn chats_are_listed_without_words_and_each_look_into_one_is_written_down()
     assert_eq!(entry["by"], "आशा");
     assert_eq!(entry["address"], "127.0.0.1");
     assert_eq!(log["pagination"]["hasMore"], false);
+}
+
+#[tokio::test]
+async fn whoever_can_speak_as_anybody_or_has_it_all_is_written_down() {
+    let (server, host) = host(&[]).await;
+    server.user("asha").await;
+    let tokens = "/api/admin/tokens";
+    let stranger = host.post(tokens, &json!({ "userId": "nobody" })).await;
+    stranger.refused(404, "user_not_found");
+    assert_eq!(deeds(&host).await, [], "what is refused is no deed");
+    let token = host.post(tokens, &json!({ "userId": "asha" })).await;
+    assert!(token.ok(201)["token"].is_string());
+    assert_eq!(host.get("/api/admin/backup").await.status, 200);
+    let expected = [("token.created", "asha"), ("backup.taken", "all")]
+        .map(|(action, subject)| (action.to_owned(), subject.to_owned()));
+    assert_eq!(deeds(&host).await, expected);
 }
 
 #[tokio::test]
@@ -258,6 +272,11 @@ async fn pages_are_there_when_they_are_asked_for() {
             assert_eq!(answer.status, status, "{path} with {flags:?}");
             let policy = answer.header("content-security-policy");
             assert_eq!(policy.is_some(), status == 200, "{path}");
+            let written = server.anonymous().ask("POST", path).answer().await;
+            let expected = if status == 200 { 405 } else { 404 };
+            assert_eq!(written.status, expected, "POST {path} with {flags:?}");
+            let allowed = (expected == 405).then_some("GET, HEAD");
+            assert_eq!(written.header("allow"), allowed, "POST {path}");
         }
     }
     let server = TestServer::start(&["--web-ui", "on"]).await;

@@ -15,7 +15,7 @@ use super::within;
 
 /// What the binary reads besides its flags.
 const ENVIRONMENT: [&str; 11] = [
-    "HOST",
+    "ADMIN_KEY",
     "PORT",
     "JWT_SECRET",
     "JIVCHAT_LOG",

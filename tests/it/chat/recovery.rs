@@ -161,6 +161,38 @@ async fn only_its_own_user_with_a_good_token_gets_a_socket_back() {
 }
 
 #[tokio::test]
+async fn a_bad_token_that_asks_for_a_socket_back_counts_once() {
+    let flags = ["--trusted-proxy=127.0.0.0/8", "--failed-auth-rate=3"];
+    let server = TestServer::start(&flags).await;
+    let asha = server.user("asha").await;
+    let mut socket = Client::connect(&server, &asha).await;
+    socket.drop_connection().await;
+    let claim = socket.claim(&asha.with_token("rubbish"));
+    let from = [("x-forwarded-for", "198.51.100.1")];
+    for attempt in 0..4 {
+        let refused = Client::try_connect(server.address(), Some(&claim), &from).await;
+        let expected = if attempt < 3 {
+            "token_invalid"
+        } else {
+            "rate_limited"
+        };
+        assert_eq!(
+            refused.err().unwrap()["data"]["code"],
+            expected,
+            "{attempt}"
+        );
+    }
+    let metrics = server.anonymous().get("/metrics").await;
+    let metrics = String::from_utf8(metrics.body.clone()).unwrap();
+    for (code, times) in [("token_invalid", 3), ("rate_limited", 1)] {
+        let sample = format!("jivchat_errors_total{{edge=\"connect\",code=\"{code}\"}} {times}\n");
+        assert!(metrics.contains(&sample), "{metrics}");
+    }
+    let again = back(&server, &asha, &socket).await;
+    assert_eq!(again.id, socket.id);
+}
+
+#[tokio::test]
 async fn it_can_be_turned_off() {
     let server = TestServer::start(&["--recovery-window=0"]).await;
     let (asha, rohan) = (server.user("asha").await, server.user("rohan").await);

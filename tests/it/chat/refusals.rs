@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::rest::Answer;
 use super::server::{SECRET, TestServer, token, token_with};
+use super::sockets::Client;
 
 /// Method and path of every route that needs a user.
 fn routes() -> Vec<(&'static str, String)> {
@@ -23,6 +24,66 @@ fn routes() -> Vec<(&'static str, String)> {
         ("GET", "/api/chat/blocked-users".to_owned()),
         ("POST", "/api/chat/report".to_owned()),
     ]
+}
+
+#[tokio::test]
+async fn the_field_that_is_wrong_is_named_and_what_it_holds_is_not() {
+    let server = TestServer::start(&["--message-rate", "0"]).await;
+    let (asha, rohan) = (server.user("asha").await, server.user("rohan").await);
+    let chat = asha.chat_with(&rohan).await;
+    let send = format!("/api/chat/{chat}/send");
+    let sentence = |field: &str| format!("{field} is missing or has the wrong type");
+    for (path, body, field) in [
+        (
+            "/api/chat/create",
+            json!({ "participantId": 42 }),
+            "participantId",
+        ),
+        ("/api/chat/create", json!({ "petId": ["secret"] }), "petId"),
+        (&send, json!({ "content": 5 }), "content"),
+        (
+            &send,
+            json!({ "content": "a", "parentMessageId": {} }),
+            "parentMessageId",
+        ),
+        (
+            "/api/chat/report",
+            json!({ "chatId": chat, "reason": true }),
+            "reason",
+        ),
+    ] {
+        let refused = asha.post(path, &body).await;
+        assert_eq!(refused.refused(400, "invalid_request"), sentence(field));
+    }
+    let mut socket = Client::connect(&server, &asha).await;
+    for (event, payload, field) in [
+        ("join-chat", json!({}), "chatId"),
+        ("leaveChat", json!({ "chatId": 42 }), "chatId"),
+        ("typing", json!({ "chatId": chat }), "isTyping"),
+        (
+            "typing",
+            json!({ "chatId": chat, "isTyping": "secret" }),
+            "isTyping",
+        ),
+        ("markAsRead", json!({ "chatId": chat }), "messageId"),
+        ("sendMessage", json!({ "content": "a" }), "chatId"),
+        (
+            "sendMessage",
+            json!({ "chatId": chat, "content": 5 }),
+            "content",
+        ),
+    ] {
+        let ack = socket.call(event, &payload).await;
+        assert_eq!(
+            (&ack["error"], &ack["message"]),
+            (&json!("invalid_request"), &json!(sentence(field))),
+            "{event} {payload}"
+        );
+        let told = socket.event("error").await;
+        assert_eq!(told["message"], ack["message"]);
+    }
+    let ack = socket.call("join-chat", &json!(chat)).await;
+    assert_eq!(ack["success"], true, "the bare id still does");
 }
 
 #[tokio::test]

@@ -4,9 +4,7 @@ use serde_json::{Value, json};
 
 use super::media::PNG;
 use super::rest::{Rest, text};
-use super::server::TestServer;
-
-const KEY: &str = "an-admin-key-for-the-tests-alone";
+use super::server::{KEY, TestServer};
 
 async fn two(flags: &[&str]) -> (TestServer, Rest, Rest) {
     let server = TestServer::start(flags).await;

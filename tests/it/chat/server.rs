@@ -19,6 +19,8 @@ use super::within;
 
 /// What every server of the tests signs and checks tokens with.
 pub(super) const SECRET: &str = "the-integration-tests-share-this-secret";
+/// The admin key of every server of the tests that has one.
+pub(super) const KEY: &str = "an-admin-key-for-the-tests-alone";
 
 /// A running server. Dropped, it goes with the test's runtime.
 pub(super) struct TestServer {

@@ -8,7 +8,7 @@ use std::process::{Output, Stdio};
 use image::ImageFormat;
 use tokio::process::Command;
 
-use super::page::{Page, RUN, Step, root};
+use super::page::{Block, Page, RUN, Step, root};
 use crate::support::photos;
 
 /// For a page, in seconds; only a broken build is this slow.
@@ -43,15 +43,18 @@ fn chosen(command: &str, step: usize) -> String {
 }
 
 fn script(steps: &[Step], home: &Path, begins_running: bool) -> String {
-    let mut script = format!("{PRELUDE}\nstep=before\n");
+    let run = |name: &str, command: &str| {
+        format!("step={name}\n{{\n{command}\n}} >\"$ROOT/out.{name}\"\n")
+    };
+    let mut parts = vec![PRELUDE.to_owned()];
     if begins_running {
-        script += &format!("{} >\"$ROOT/out.before\"\n", moved(RUNNING, home));
+        parts.push(run("before", &moved(RUNNING, home)));
     }
     for (index, step) in steps.iter().enumerate() {
         let command = chosen(&moved(&step.command, home), index);
-        script += &format!("step={index}\n{{\n{command}\n}} >\"$ROOT/out.{index}\"\n");
+        parts.push(run(&index.to_string(), &command));
     }
-    script
+    parts.concat()
 }
 
 /// A directory with all that the pages speak of.
@@ -155,11 +158,7 @@ fn check_output(path: &str, step: &Step, output: &str) {
 
 async fn check(path: &'static str) {
     let page = Page::read(path);
-    let steps: Vec<Step> = page
-        .blocks()
-        .iter()
-        .flat_map(|block| block.steps())
-        .collect();
+    let steps: Vec<Step> = page.blocks().iter().flat_map(Block::steps).collect();
     if steps.is_empty() {
         return;
     }

@@ -2,7 +2,7 @@
 # the page calls it by (`cargo run`, `systemctl`); what the page says to port 3010 goes to it.
 set -euo pipefail
 
-server='' address='' last=() args=()
+step=before server='' address='' last=() args=()
 trap 'code=$?; stop; [[ $code -eq 0 ]] || echo "ended in step $step with $code" >&2' EXIT
 
 # The arguments with the server's real address for the page's.

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use jivchat::chat::{self, Content, NewMessage, OpenChat, Profile, Service};
 use jivchat::id::{ChatId, UserId};
-use jivchat::limits::Rate;
 use jivchat::model::Timestamp;
 use jivchat::store::{self, Store};
 use serde_json::Value;
@@ -36,17 +35,7 @@ fn talk(directory: &Path, count: u64, sent_at: impl Fn(u64) -> Timestamp) -> Cha
         queue: 1024,
     };
     let (store, writer) = Store::open(&options).unwrap();
-    let options = chat::Options {
-        require_known_users: false,
-        mark_read_on_fetch: false,
-        media_quota: 0,
-        message_rate: Rate {
-            per_minute: 0,
-            burst: 1,
-        },
-        offline_grace: std::time::Duration::ZERO,
-    };
-    let (service, _events) = Service::new(store, options);
+    let (service, _events) = Service::new(store, chat::Options::default());
     let chat = runtime.block_on(async {
         for id in ["asha", "rohan"] {
             let profile = Profile {
@@ -58,10 +47,7 @@ fn talk(directory: &Path, count: u64, sent_at: impl Fn(u64) -> Timestamp) -> Cha
             };
             service.put_user(profile).await.unwrap();
         }
-        let caller = chat::Caller {
-            user: user("asha"),
-            origin: None,
-        };
+        let caller = chat::Caller::new(user("asha"));
         let request = OpenChat {
             participant: Some(user("rohan")),
             pet: None,

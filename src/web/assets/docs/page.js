@@ -7,7 +7,7 @@ import { h } from '../dom.js';
 import { events } from './events.js';
 import { operations } from './rest.js';
 import { fieldsOf, thingId } from './schema.js';
-import { prose } from './text.js';
+import { inline, prose } from './text.js';
 
 const read = async (path) => {
   const response = await fetch(path);
@@ -37,7 +37,7 @@ function thing(name, schema) {
   return h(
     'details',
     { class: 'entry', id: thingId(name) },
-    h('summary', {}, h('span', { class: 'tag' }, schema.properties ? 'object' : (schema.type ?? 'value')), h('code', { class: 'path' }, name), h('span', { class: 'what' }, schema.description?.split('\n')[0])),
+    h('summary', {}, h('span', { class: 'tag' }, schema.properties ? 'object' : (schema.type ?? 'value')), h('code', { class: 'path' }, name), h('span', { class: 'what' }, ...inline(schema.description?.split('\n')[0] ?? ''))),
     h('div', { class: 'inside' }, schema.description && prose(schema.description), schema.pattern && h('p', {}, h('code', {}, schema.pattern)), fieldsOf(schema)),
   );
 }
@@ -45,7 +45,7 @@ function thing(name, schema) {
 function contents(list) {
   const links = list.map(({ id, title, entries }) => [
     h('h2', {}, h('a', { href: `#${id}` }, title)),
-    h('ul', {}, ...entries.map((entry) => h('li', { data: { of: entry.id } }, h('a', { href: `#${entry.id}` }, entry.title)))),
+    h('ul', {}, ...entries.map((entry) => h('li', { data: { of: entry.id } }, h('a', { href: `#${entry.id}` }, ...inline(entry.title))))),
   ]);
   const fold = h('details', { open: matchMedia('(min-width: 900px)').matches }, h('summary', {}, 'Contents'), ...links.flat());
   const filter = h('input', { class: 'filter', type: 'search', placeholder: 'Filter (press /)', 'aria-label': 'Filter routes, events and things', autocomplete: 'off' });
@@ -109,7 +109,11 @@ async function start() {
   root.className = 'docs';
   root.replaceChildren(element, main(openapi, list));
 
-  filter.addEventListener('input', () => apply(filter.value, list, root));
+  filter.addEventListener('input', () => {
+    apply(filter.value, list, root);
+    // Where one has read to is elsewhere now; what is found begins above.
+    scrollTo({ top: 0 });
+  });
   addEventListener('keydown', (event) => {
     if (event.key === '/' && document.activeElement?.localName !== 'input' && !event.ctrlKey && !event.metaKey && !event.altKey) {
       event.preventDefault();

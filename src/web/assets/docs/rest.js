@@ -39,7 +39,7 @@ function entry(openapi, resolve, id, method, path, operation) {
       {},
       h('span', { class: `tag tag-${method}` }, method.toUpperCase()),
       h('code', { class: 'path' }, path),
-      h('span', { class: 'what' }, operation.summary),
+      h('span', { class: 'what' }, ...inline(operation.summary)),
     ),
     h(
       'div',

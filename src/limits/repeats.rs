@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 
 /// Different contents that are remembered of one key, the latest.
 const CONTENTS: usize = 16;
-/// Keys that are remembered; past it the one heard of longest ago goes.
+/// Keys that are remembered; past it those heard of longest ago go.
 const MAX_KEYS: usize = 10_000;
+/// Places that are remembered over all keys and contents, of about 24 bytes each; past it the same.
+const MAX_PLACES: usize = if cfg!(test) { 1_000 } else { 1_000_000 };
 
 /// Counts the places in which each key has said the same.
 #[derive(Debug)]
@@ -17,7 +19,14 @@ pub struct Repeats<K> {
     places: usize,
     window: Duration,
     hasher: RandomState,
-    keys: Mutex<HashMap<K, Said>>,
+    known: Mutex<Known<K>>,
+}
+
+#[derive(Debug)]
+struct Known<K> {
+    keys: HashMap<K, Said>,
+    /// Over all of them.
+    places: usize,
 }
 
 /// What one key has said of late.
@@ -34,7 +43,10 @@ impl<K: Hash + Eq + Clone> Repeats<K> {
             places: places as usize,
             window,
             hasher: RandomState::new(),
-            keys: Mutex::default(),
+            known: Mutex::new(Known {
+                keys: HashMap::new(),
+                places: 0,
+            }),
         }
     }
 
@@ -52,10 +64,13 @@ impl<K: Hash + Eq + Clone> Repeats<K> {
         }
         let content = self.hasher.hash_one(content);
         let place = self.hasher.hash_one(place);
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        if keys.len() >= MAX_KEYS && !keys.contains_key(key) {
-            self.forget_some(&mut keys, now);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.places >= MAX_PLACES
+            || known.keys.len() >= MAX_KEYS && !known.keys.contains_key(key)
+        {
+            known.forget_some(self.window, now);
         }
+        let Known { keys, places: held } = &mut *known;
         let said = keys.entry(key.clone()).or_insert_with(|| Said {
             last: now,
             contents: VecDeque::new(),
@@ -69,6 +84,7 @@ impl<K: Hash + Eq + Clone> Repeats<K> {
             Some((_, places)) => places,
             None => Vec::new(),
         };
+        let before = places.len();
         places.retain(|(_, at)| now.saturating_duration_since(*at) < self.window);
         let outcome = if let Some(known) = places.iter_mut().find(|(known, _)| *known == place) {
             known.1 = now;
@@ -82,22 +98,42 @@ impl<K: Hash + Eq + Clone> Repeats<K> {
             places.push((place, now));
             Ok(())
         };
+        *held = *held + places.len() - before;
         // The latest stands last.
         said.contents.push_back((content, places));
-        if said.contents.len() > CONTENTS {
-            said.contents.pop_front();
+        if said.contents.len() > CONTENTS
+            && let Some((_, places)) = said.contents.pop_front()
+        {
+            *held -= places.len();
         }
         outcome
     }
+}
 
-    /// Makes room: who has said nothing within the window goes, and if that is nobody, the half heard of longest ago.
-    fn forget_some(&self, keys: &mut HashMap<K, Said>, now: Instant) {
-        keys.retain(|_, said| now.saturating_duration_since(said.last) < self.window);
-        if keys.len() >= MAX_KEYS {
-            let mut moments: Vec<Instant> = keys.values().map(|said| said.last).collect();
-            let (_, &mut median, _) = moments.select_nth_unstable(MAX_KEYS / 2);
-            keys.retain(|_, said| said.last > median);
+impl Said {
+    fn places(&self) -> usize {
+        self.contents.iter().map(|(_, places)| places.len()).sum()
+    }
+}
+
+impl<K: Hash + Eq + Clone> Known<K> {
+    /// Makes room: who has said nothing within the window goes, and where that is too little, the half heard of longest ago.
+    fn forget_some(&mut self, window: Duration, now: Instant) {
+        let is_recent = |said: &Said| now.saturating_duration_since(said.last) < window;
+        self.keep(is_recent);
+        if self.keys.len() >= MAX_KEYS || self.places >= MAX_PLACES / 2 {
+            let mut moments: Vec<Instant> = self.keys.values().map(|said| said.last).collect();
+            let middle = moments.len() / 2;
+            if middle < moments.len() {
+                let (_, &mut median, _) = moments.select_nth_unstable(middle);
+                self.keep(|said| said.last > median);
+            }
         }
+    }
+
+    fn keep(&mut self, is_kept: impl Fn(&Said) -> bool) {
+        self.keys.retain(|_, said| is_kept(said));
+        self.places = self.keys.values().map(Said::places).sum();
     }
 }
 
@@ -157,12 +193,40 @@ mod tests {
             let now = start + Duration::from_millis(key as u64);
             assert_eq!(repeats.say(&key, &"x", &key, now), Ok(()));
         }
-        assert!(repeats.keys.lock().unwrap().len() <= MAX_KEYS);
+        assert!(repeats.known.lock().unwrap().keys.len() <= MAX_KEYS);
         for content in 0..100 {
             assert_eq!(repeats.say(&0, &content, &0, start), Ok(()));
         }
-        let contents = repeats.keys.lock().unwrap()[&0].contents.len();
+        let contents = repeats.known.lock().unwrap().keys[&0].contents.len();
         assert_eq!(contents, CONTENTS);
+    }
+
+    #[test]
+    fn the_sum_of_all_places_is_bounded() {
+        let repeats = Repeats::new(u32::MAX, HOUR);
+        let start = Instant::now();
+        let held = || {
+            let known = repeats.known.lock().unwrap();
+            let counted: usize = known.keys.values().map(Said::places).sum();
+            assert_eq!(known.places, counted);
+            counted
+        };
+        let mut most = 0;
+        for number in 0..10 * MAX_PLACES {
+            let now = start + Duration::from_millis(number as u64);
+            let (key, content) = (number % 7, number % 20);
+            assert_eq!(repeats.say(&key, &content, &number, now), Ok(()));
+            if number % 100 == 0 {
+                most = most.max(held());
+            }
+        }
+        assert!(held() <= MAX_PLACES, "{}", held());
+        assert!(most > MAX_PLACES / 2, "and used: {most}");
+        // One key alone has no more either.
+        for place in 0..3 * MAX_PLACES {
+            assert_eq!(repeats.say(&0, &"x", &place, start + HOUR), Ok(()));
+        }
+        assert!(held() <= MAX_PLACES);
     }
 
     #[test]
@@ -170,6 +234,6 @@ mod tests {
         let repeats = Repeats::new(0, HOUR);
         let now = Instant::now();
         assert!((0..1000).all(|place| repeats.say(&(), &"x", &place, now).is_ok()));
-        assert!(repeats.keys.lock().unwrap().is_empty());
+        assert!(repeats.known.lock().unwrap().keys.is_empty());
     }
 }
