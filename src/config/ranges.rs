@@ -51,8 +51,9 @@ mod tests {
         assert_eq!(of(some), told("from 16 to 1000"));
         let open = value_parser!(u64).range(1024..).into();
         assert_eq!(of(open), told("at least 1024"));
+        // Up to what the type holds.
         let open = value_parser!(u32).range(1..).into();
-        assert_eq!(of(open), told("at least 1"));
+        assert_eq!(of(open), told("from 1 to 4294967295"));
         assert_eq!(of(value_parser!(String)), None);
         assert_eq!(of(value_parser!(std::net::IpAddr).into()), None);
     }

@@ -387,7 +387,7 @@ async fn a_writer_that_hangs_does_not_respond() {
     let dir = tempfile::tempdir().unwrap();
     let opened = open(dir.path());
     assert!(opened.0.writer_responds().await);
-    let (release, held) = std::sync::mpsc::channel::<()>();
+    let (release, held) = std::sync::mpsc::sync_channel::<()>(1);
     let hanging = opened.0.submit(move |_| {
         let _ = held.recv();
         Ok::<_, Error>(())

@@ -161,7 +161,7 @@ async fn requests_and_sockets_come_over_tls() {
     let stream = connect(server.address(), &certificate).await.unwrap();
     let url = format!("wss://{NAME}/socket.io/?EIO=4&transport=websocket");
     let upgrade = tokio_tungstenite::client_async(url, stream);
-    let (mut socket, _) = within("the upgrade", upgrade).await.unwrap();
+    let (mut socket, _) = Box::pin(within("the upgrade", upgrade)).await.unwrap();
     let auth = json!({ "token": token("asha", Some("Asha")) });
     socket
         .send(Message::text(format!("40{auth}")))
