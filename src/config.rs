@@ -3,16 +3,19 @@
 mod abuse;
 mod backend;
 mod environment;
+mod ranges;
 mod subnet;
+mod tls;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 pub use self::abuse::Abuse;
 pub use self::backend::Backend;
 pub use self::subnet::Subnet;
+pub use self::tls::Tls;
 
 /// A chat server for pet marketplaces: REST and Socket.IO in one binary, nothing beside it.
 #[derive(Debug, Parser)]
@@ -29,6 +32,11 @@ pub struct Cli {
     /// The flags of `serve`.
     #[command(flatten)]
     pub serve: Serve,
+}
+
+/// Every command and flag, for who describes them.
+pub fn command() -> clap::Command {
+    ranges::described(Cli::command())
 }
 
 /// What the binary can do.
@@ -58,8 +66,8 @@ pub enum Command {
     Import(Import),
     /// Print a completion script for a shell
     Completions(Completions),
-    /// Print the manual page in roff
-    Man,
+    /// Print the manual page in roff, or write one for each command
+    Man(Man),
 }
 
 /// Flags of the server.
@@ -76,6 +84,9 @@ pub struct Serve {
     /// Network flags.
     #[command(flatten)]
     pub network: Network,
+    /// Flags of https.
+    #[command(flatten)]
+    pub tls: Tls,
     /// Token flags.
     #[command(flatten)]
     pub tokens: Tokens,
@@ -130,6 +141,9 @@ pub struct Network {
     /// Proxy whose X-Forwarded-For is believed, as an address or a network such as 10.0.0.0/8; repeat it or separate them by commas. Without it the address that connects is the client's
     #[arg(long, value_delimiter = ',', value_name = "NETWORK")]
     pub trusted_proxy: Vec<Subnet>,
+    /// Seconds a client has for its TLS handshake and for the head of each request, the wait for it included; past it the connection is closed
+    #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=300))]
+    pub header_timeout: u64,
     /// Seconds that requests and sockets get to finish when the server stops
     #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=11))]
     pub shutdown_grace: u64,
@@ -208,7 +222,7 @@ pub struct Storage {
     /// Page cache of the index, in MiB; the process uses two to three times as much under load
     #[arg(long, default_value_t = 64, value_name = "MIB", value_parser = clap::value_parser!(u64).range(8..=65_536))]
     pub cache_size: u64,
-    /// Compact the journal and the index once the journal has grown by this many times its size after the last compaction; 0 for never
+    /// Compact the journal and the index once the journal has grown by this many times its size after the last compaction; 0 for never [from 0 to 1000]
     #[arg(long, default_value_t = 1.0, value_name = "RATIO", value_parser = ratio)]
     pub compact_ratio: f64,
     /// Never compact a journal below this size, in MiB
@@ -230,7 +244,7 @@ pub struct Storage {
     #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub upload_idle_timeout: u64,
     /// Bytes of files that one user may have in messages; 0 for no limit; past it 413
-    #[arg(long, default_value_t = 2_147_483_648, value_name = "BYTES")]
+    #[arg(long, default_value_t = 2_147_483_648, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(0..=1_000_000_000_000_000))]
     pub media_quota: u64,
     /// Keep what cameras write into files, which is where and when they were made; without it only the picture stays, the right way up
     #[arg(long)]
@@ -496,6 +510,9 @@ pub struct Healthcheck {
     /// Port of the server
     #[arg(long, env = "PORT", default_value_t = 3010)]
     pub port: u16,
+    /// Speak https, as to a server with --tls-cert. Its certificate is not checked: it is made out for another name than this address, nothing secret is said, and one that has ended is no reason to start the server again
+    #[arg(long)]
+    pub tls: bool,
 }
 
 /// Flags of the commands that need a data directory for themselves.
@@ -524,9 +541,12 @@ pub struct Backup {
     /// What to back up.
     #[command(flatten)]
     pub from: Offline,
-    /// Back up this server over its admin API instead, also from another machine: http://HOST:PORT
+    /// Back up this server over its admin API instead, also from another machine: <https://HOST>, or <http://HOST:PORT>
     #[arg(long, value_name = "URL", conflicts_with = "data_dir")]
     pub server: Option<String>,
+    /// File with certificates in PEM to trust for https, in place of the public ones
+    #[arg(long, value_name = "FILE", requires = "server")]
+    pub server_ca_file: Option<PathBuf>,
     /// The key for that.
     #[command(flatten)]
     pub admin: Admin,
@@ -626,6 +646,14 @@ pub struct Completions {
     pub shell: clap_complete::Shell,
 }
 
+/// Flags of `man`.
+#[derive(Debug, Clone, Args)]
+pub struct Man {
+    /// Write the pages of all commands into this directory instead: jivchat.1, jivchat-serve.1 and so on
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
+
 fn ratio(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(ratio) if (0.0..=1000.0).contains(&ratio) => Ok(ratio),
@@ -635,8 +663,6 @@ fn ratio(text: &str) -> Result<f64, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -683,8 +709,8 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_knows_every_limit_of_the_protocol_and_its_default() {
-        let readme = include_str!("../README.md");
+    fn the_documentation_knows_every_limit_of_the_protocol_and_its_default() {
+        let documented = include_str!("../docs/flags.md");
         for flag in Cli::command().get_arguments() {
             if flag.get_help_heading() != Some("Protocol") || flag.get_id() == "transports" {
                 continue;
@@ -692,7 +718,7 @@ mod tests {
             let name = flag.get_long().unwrap_or_default();
             let default = flag.get_default_values()[0].to_string_lossy();
             let row = format!("| `--{name}` | {default} | ");
-            assert!(readme.contains(&row), "the README has no {row}");
+            assert!(documented.contains(&row), "docs/flags.md has no {row}");
         }
     }
 

@@ -26,7 +26,7 @@ fn main() -> ExitCode {
         Some(Command::Export(export)) => commands::export(&export),
         Some(Command::Import(import)) => commands::import(&import),
         Some(Command::Completions(completions)) => commands::completions(&completions),
-        Some(Command::Man) => commands::man(),
+        Some(Command::Man(man)) => commands::man(&man),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,9 +8,12 @@ mod exposition;
 mod malformed;
 mod proxy;
 mod pulse;
+mod reload;
 mod request_id;
+mod serving;
 mod settings;
 mod tasks;
+mod tls;
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,27 +21,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use hyper::StatusCode;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::check::{Finding, check};
-use self::connections::{Connections, Counted};
+use self::connections::Connections;
 pub use self::counts::{ConnectionCounts, Counts};
-use self::dispatch::{Dispatch, MAX_HEADER_BYTES};
-use self::malformed::{Turn, Wire};
+use self::dispatch::Dispatch;
 use self::proxy::Proxies;
 pub use self::pulse::Pulse;
+pub use self::reload::Reload;
 pub use self::settings::{expiry, strength};
 use self::tasks::Background;
+pub use self::tls::TlsError;
 use crate::access::Access;
 use crate::api::{AdminKey, Api, Connections as Connected, Gauge};
 use crate::audit::Audit;
-use crate::auth::{KeyError, KeySet, Secret, SecretError};
+use crate::auth::{KeyError, Secret, SecretError};
 use crate::backend::{Backend, TrustError};
 use crate::backup::Online;
 use crate::chat::{self, Service};
@@ -55,14 +55,10 @@ use crate::socketio::{Io, Namespace, SocketIo};
 use crate::store::{self, Store, WriterThread};
 use crate::web::{Demo, Pages};
 
-/// A client has this long to send its request's head.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// A connection whose client takes nothing for so long is closed.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long connections have to go when they are cut off at the end.
 const KILL_TIMEOUT: Duration = Duration::from_secs(1);
-/// Header lines of a request; past it 431.
-const MAX_HEADERS: usize = 100;
 /// Connections that the system may hold for us while we accept others.
 const BACKLOG: u32 = 4096;
 /// Events and write jobs that may wait for the writer thread.
@@ -104,6 +100,9 @@ pub enum Error {
         /// The system's reason.
         source: io::Error,
     },
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The token library does not work in this build.
     #[error("the token self-test failed; this build is broken")]
     SelfTest,
@@ -153,7 +152,7 @@ fn listen_remedy(error: &io::Error) -> &'static str {
             "this machine has no such address: choose another with --host"
         }
         io::ErrorKind::PermissionDenied => {
-            "ports under 1024 are privileged: choose another with --port"
+            "ports under 1024 are privileged: choose another with --port, or grant them (AmbientCapabilities=CAP_NET_BIND_SERVICE)"
         }
         _ => "is another server running there? Choose another with --port",
     }
@@ -166,7 +165,7 @@ pub struct Server {
     address: SocketAddr,
     dispatch: Arc<Dispatch>,
     background: Background,
-    key_set: Option<Arc<KeySet>>,
+    reload: Reload,
     grace: Duration,
     _media_owner: Owner,
 }
@@ -177,11 +176,8 @@ impl Server {
     pub async fn open(config: &Serve) -> Result<Self, Error> {
         let network = &config.network;
         // What is cheap and can fail comes first: opening the store may mean rebuilding its index.
-        let asked = SocketAddr::new(network.host, network.port);
-        let socket = bind(asked).map_err(|source| Error::Listen {
-            address: asked,
-            source,
-        })?;
+        let (socket, asked) = claim(network)?;
+        let certificates = settings::certificates(config)?;
         let admin_key = settings::admin_key(config)?;
         warn_of_flags(config, admin_key.as_ref());
         make_data_dir(&config.storage.data_dir)?;
@@ -192,8 +188,11 @@ impl Server {
         let verifier = settings::verifier(config, secrets, key_set.clone())?;
         let (store, writer) = open_store(config).await?;
         let guard = Arc::new(Guard::new(settings::guard(config)));
-        let (chat, events) = Service::new(store.clone(), settings::rules(config));
-        let chat = chat.watched_by(Arc::clone(&guard), settings::bounds(config));
+        // What the demo says is no flood, however low the limits are.
+        let (unwatched, events) = Service::new(store.clone(), settings::rules(config));
+        let chat = unwatched
+            .clone()
+            .watched_by(Arc::clone(&guard), settings::bounds(config));
         let audit = open_audit(config)?;
         let (media, owner) = open_media(config, store.is_new().await?)?;
         let disposal = Disposal::new(chat.clone(), Arc::clone(&media));
@@ -213,7 +212,7 @@ impl Server {
         }
         // Before anybody is let in, and after somebody listens to what comes of it.
         disposal.finish().await.map_err(Error::Disposal)?;
-        let pages = open_pages(config, &chat, secret, admin_key.is_some()).await?;
+        let pages = open_pages(config, &unwatched, secret, admin_key.is_some()).await?;
         let backend = Backend::new(settings::backend(config), chat.clone())?.map(Arc::new);
         let access = Access::new(verifier, chat.clone(), backend.clone(), Arc::clone(&guard));
         let access = Arc::new(access);
@@ -245,10 +244,7 @@ impl Server {
             upload_pace: settings::upload_pace(config),
             guard,
         };
-        let (listener, address) = listen(socket).map_err(|source| Error::Listen {
-            address: asked,
-            source,
-        })?;
+        let (listener, address) = listen(socket).map_err(refused(asked))?;
         let dispatch = Dispatch {
             api,
             connections,
@@ -260,6 +256,9 @@ impl Server {
             stopping: CancellationToken::new(),
             killed: CancellationToken::new(),
             started: Instant::now(),
+            hsts: settings::hsts(config),
+            certificates: certificates.clone(),
+            header_timeout: Duration::from_secs(network.header_timeout),
             started_at: SystemTime::now(),
             slow: settings::slow(config),
             directories: settings::directories(config),
@@ -269,7 +268,7 @@ impl Server {
             address,
             dispatch: Arc::new(dispatch),
             background,
-            key_set,
+            reload: Reload::new(key_set, certificates),
             grace: Duration::from_secs(network.shutdown_grace),
             _media_owner: owner,
         })
@@ -280,9 +279,16 @@ impl Server {
         self.address
     }
 
-    /// The keys that are read from a file, if there is one, for who is told to read them again.
-    pub fn key_set(&self) -> Option<Arc<KeySet>> {
-        self.key_set.clone()
+    /// Where it is found, without a path.
+    pub fn url(&self) -> String {
+        let is_encrypted = self.dispatch.certificates.is_some();
+        let scheme = if is_encrypted { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
+
+    /// The files that are read again, for who is told to.
+    pub fn reload(&self) -> Reload {
+        self.reload.clone()
     }
 
     /// Reads the counts, for as long as the server lives.
@@ -316,7 +322,7 @@ impl Server {
             ..
         } = self;
         let outcome = tokio::select! {
-            () = accept(&listener, &dispatch, &tracker) => Ok(()),
+            () = serving::accept(&listener, &dispatch, &tracker) => Ok(()),
             () = shutdown => Ok(()),
             why = background.failed() => Err(Error::Failed(why)),
         };
@@ -343,69 +349,6 @@ fn connections(network: &Network) -> Connections {
     let (total, per_address) = (network.max_connections, network.max_connections_per_address);
     let proxies = Proxies::new(&network.trusted_proxy);
     Connections::new(total, per_address, WRITE_TIMEOUT, proxies)
-}
-
-async fn accept(listener: &TcpListener, dispatch: &Arc<Dispatch>, tracker: &TaskTracker) {
-    let connections = &dispatch.connections;
-    loop {
-        let permit = connections.permit().await;
-        match listener.accept().await {
-            Ok((stream, peer)) => match connections.count(stream, peer, permit) {
-                Ok(counted) => {
-                    tracker.spawn(serve_connection(Arc::clone(dispatch), counted, peer));
-                }
-                Err(refused) => refuse(&refused),
-            },
-            Err(error) => {
-                // Usually no file descriptors: connections that close give some back.
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        }
-    }
-}
-
-/// One connection too many from its address: told so if that needs no waiting, and closed.
-fn refuse(stream: &TcpStream) {
-    let _ = stream.try_write(&malformed::refusal(StatusCode::SERVICE_UNAVAILABLE));
-}
-
-/// One TCP connection: requests one after the other, until it closes, is upgraded, or the server stops.
-async fn serve_connection(dispatch: Arc<Dispatch>, stream: Counted<TcpStream>, peer: SocketAddr) {
-    let (stopping, killed) = (dispatch.stopping.clone(), dispatch.killed.clone());
-    let turn = Turn::default();
-    let wire = Wire::new(stream, turn.clone());
-    let service = service_fn(move |mut request| {
-        let client = dispatch.proxies.client(peer, request.headers());
-        request.extensions_mut().insert(client);
-        turn.begin();
-        let (dispatch, turn) = (Arc::clone(&dispatch), turn.clone());
-        async move { Ok::<_, std::convert::Infallible>(turn.answer(dispatch.handle(request).await)) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_headers(MAX_HEADERS)
-        .max_buf_size(MAX_HEADER_BYTES)
-        .serve_connection(TokioIo::new(wire), service)
-        .with_upgrades();
-    let mut connection = std::pin::pin!(connection);
-    let mut draining = false;
-    loop {
-        tokio::select! {
-            ended = connection.as_mut() => {
-                if let Err(error) = ended {
-                    tracing::debug!(%error, "connection ended");
-                }
-                return;
-            }
-            () = killed.cancelled() => return,
-            () = stopping.cancelled(), if !draining => {
-                draining = true;
-                connection.as_mut().graceful_shutdown();
-            }
-        }
-    }
 }
 
 fn warn_of_flags(config: &Serve, admin_key: Option<&AdminKey>) {
@@ -473,6 +416,15 @@ fn open_audit(config: &Serve) -> Result<Arc<Audit>, Error> {
         source,
     })?;
     Ok(Arc::new(opened))
+}
+
+fn claim(network: &Network) -> Result<(TcpSocket, SocketAddr), Error> {
+    let asked = SocketAddr::new(network.host, network.port);
+    Ok((bind(asked).map_err(refused(asked))?, asked))
+}
+
+fn refused(address: SocketAddr) -> impl Fn(io::Error) -> Error {
+    move |source| Error::Listen { address, source }
 }
 
 /// Takes the address and does not listen yet: whoever connects while the store is opening is refused, not kept waiting.

@@ -110,7 +110,7 @@ impl Client {
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(timeout));
         let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls(roots)?)
+            .with_tls_config(client_tls(roots)?)
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
@@ -172,7 +172,8 @@ fn cause(error: &dyn std::error::Error) -> String {
     innermost.to_string()
 }
 
-fn tls(roots: Option<&Path>) -> Result<ClientConfig, TrustError> {
+/// TLS towards a server that is known by the roots of Mozilla, or only by those in `roots`.
+pub fn client_tls(roots: Option<&Path>) -> Result<ClientConfig, TrustError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let refused = |path: &Path, reason: String| TrustError {
         path: path.to_owned(),

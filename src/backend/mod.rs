@@ -19,8 +19,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use self::address::Address;
 pub use self::breaker::Tolerance;
-pub use self::client::TrustError;
 use self::client::{Client, Trouble};
+pub use self::client::{TrustError, client_tls};
 use self::source::{Kept, Outcome, Source, Terms, Urgency};
 use crate::chat::{self, OpenChat, Profile, Service};
 use crate::id::{PetId, UserId};

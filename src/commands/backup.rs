@@ -20,7 +20,12 @@ pub fn backup(arguments: &Backup) -> Result<()> {
         None => backup::take(&from, &arguments.to, &mut tell),
         Some(url) => {
             let key = admin_key(&arguments.admin)?;
-            let tar = download(url, "/api/admin/backup", &key)?;
+            let tar = download(
+                url,
+                "/api/admin/backup",
+                &key,
+                arguments.server_ca_file.as_deref(),
+            )?;
             backup::unpack(tar, &arguments.to, from.cache, &mut tell)
         }
     };

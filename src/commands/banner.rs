@@ -7,7 +7,7 @@ use crate::web::Demo;
 
 /// Prints where the server listens, and in the demo everything one needs to try it. Nobody may be reading.
 pub(super) fn print(server: &Server) {
-    let url = format!("http://{}", server.address());
+    let url = server.url();
     if let Some(demo) = server.demo() {
         let _ = print_demo(&mut io::stdout().lock(), &url, demo);
     }

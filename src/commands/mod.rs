@@ -7,6 +7,7 @@ mod compact;
 mod download;
 mod export;
 mod healthcheck;
+mod https;
 mod import;
 mod manual;
 mod output;

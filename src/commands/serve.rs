@@ -1,5 +1,6 @@
 //! `serve`: logs, signals, runtime, and the server between them.
 
+use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -8,9 +9,8 @@ use tracing_subscriber::EnvFilter;
 
 use super::banner;
 use super::supervisor::Supervisor;
-use crate::auth::KeySet;
 use crate::config::{Log, LogFormat, Serve};
-use crate::server::Server;
+use crate::server::{Reload, Server};
 
 /// Runs the server until it is told to stop.
 pub fn serve(config: &Serve) -> Result<()> {
@@ -29,9 +29,10 @@ pub fn serve(config: &Serve) -> Result<()> {
 }
 
 async fn run(config: &Serve) -> Result<()> {
-    let (mut terminate, mut interrupt) = (
+    let (mut terminate, mut interrupt, hang_up) = (
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
+        signal(SignalKind::hangup())?,
     );
     let supervisor = Arc::new(Supervisor::from_environment());
     let told = Arc::clone(&supervisor);
@@ -50,10 +51,7 @@ async fn run(config: &Serve) -> Result<()> {
         // Nothing has been acknowledged yet, and an index that is half built is built anew.
         () = stop.as_mut() => return Ok(()),
     };
-    // Without a file of keys there is nothing to read again, and the signal means what it always means.
-    if let Some(keys) = server.key_set() {
-        tokio::spawn(read_keys_when_told(keys, signal(SignalKind::hangup())?));
-    }
+    let closed = terminal_closed(server.reload(), hang_up);
     banner::print(&server);
     supervisor.tell(&format!(
         "READY=1\nSTATUS=Listening on {}",
@@ -61,27 +59,41 @@ async fn run(config: &Serve) -> Result<()> {
     ));
     let pulse = server.pulse();
     let clients = || format!("{} clients", pulse.clients());
+    let stopped = async {
+        tokio::select! {
+            () = stop => {}
+            () = closed => tracing::info!(signal = "SIGHUP", "told to stop"),
+        }
+    };
     tokio::select! {
-        outcome = server.run(stop) => Ok(outcome?),
+        outcome = server.run(stopped) => Ok(outcome?),
         () = supervisor.show_life(async || pulse.beats().await, clients) => Ok(()),
     }
 }
 
-async fn read_keys_when_told(keys: Arc<KeySet>, mut told: Signal) {
+/// Reads the files again at each SIGHUP. Without any the signal may still be a terminal's that was closed: resolves then, and would
+/// otherwise not keep anybody from sending it to every server alike.
+async fn terminal_closed(reload: Reload, mut told: Signal) {
     while told.recv().await.is_some() {
-        let keys = Arc::clone(&keys);
-        let read = tokio::task::spawn_blocking(move || keys.reload());
-        if let Ok(Err(error)) = read.await {
-            tracing::error!(%error, "the token keys stay as they were");
+        if !reload.is_empty() {
+            let reload = reload.clone();
+            // It says in the log how that went.
+            let _ = tokio::task::spawn_blocking(move || reload.run()).await;
+        } else if io::stdin().is_terminal() {
+            return;
+        } else {
+            tracing::info!(signal = "SIGHUP", "there is no file to read again");
         }
     }
+    // The signals of this process have ended, which they do with it.
+    std::future::pending::<()>().await;
 }
 
 fn start_log(log: &Log) -> Result<()> {
     let filter = EnvFilter::try_new(&log.log).with_context(|| format!("--log {}", log.log))?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_writer(io::stderr);
     match log.log_format {
         // The one span there is says of which request a line speaks.
         LogFormat::Json => lines
@@ -90,8 +102,10 @@ fn start_log(log: &Log) -> Result<()> {
             .with_span_list(false)
             .init(),
         LogFormat::Pretty => {
-            let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            lines.with_ansi(is_terminal).with_target(false).init();
+            // no-color.org: set to anything but nothing.
+            let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty());
+            let is_coloured = !is_unwanted && io::stderr().is_terminal();
+            lines.with_ansi(is_coloured).with_target(false).init();
         }
     }
     Ok(())

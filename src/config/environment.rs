@@ -5,7 +5,7 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 
 use clap::builder::Resettable;
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, CommandFactory, Error, FromArgMatches};
 
 use super::Cli;
@@ -17,7 +17,13 @@ impl Cli {
         let command = without_empty_variables(Self::command());
         let read = command.try_get_matches_from(&arguments);
         let read = read.and_then(|found| Self::from_arg_matches(&found));
-        read.unwrap_or_else(|error| with_variable(error, &arguments).exit())
+        read.unwrap_or_else(|error| {
+            if error.kind() == ErrorKind::DisplayHelp {
+                // Ranges are looked for when somebody reads of them, not at every start. Ends the process.
+                without_empty_variables(super::command()).get_matches_from(&arguments);
+            }
+            with_variable(error, &arguments).exit()
+        })
     }
 }
 

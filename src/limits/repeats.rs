@@ -214,7 +214,7 @@ mod tests {
         let mut most = 0;
         for number in 0..10 * MAX_PLACES {
             let now = start + Duration::from_millis(number as u64);
-            let (key, content) = (number % 7, number % 20);
+            let (key, content) = (number % 7, number % CONTENTS);
             assert_eq!(repeats.say(&key, &content, &number, now), Ok(()));
             if number % 100 == 0 {
                 most = most.max(held());

@@ -7,7 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::{Error, bind, settings};
+use super::{Error, bind, settings, tls};
 use crate::audit;
 use crate::auth::{PublicKey, Secret};
 use crate::backend::Backend;
@@ -39,6 +39,7 @@ pub fn check(config: &Serve) -> Vec<Finding> {
             warning: settings::exposed_demo(config),
             ..finding("address", address(config))
         },
+        finding("certificate", certificate(config)),
         finding("token keys", token_keys(config)),
         admin_key(config),
         finding("data directory", data_dir(&config.storage.data_dir)),
@@ -56,6 +57,13 @@ fn address(config: &Serve) -> Result<String, Error> {
             address: asked,
             source,
         })
+}
+
+fn certificate(config: &Serve) -> Result<String, Error> {
+    Ok(match config.tls.files() {
+        Some((certificate, key)) => tls::inspect(certificate, key)?,
+        None => "none, so http is spoken".to_owned(),
+    })
 }
 
 fn token_keys(config: &Serve) -> Result<String, Error> {

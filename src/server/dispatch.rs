@@ -4,20 +4,20 @@ use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::{
-    CONNECTION, CONTENT_TYPE, FORWARDED, HOST, HeaderName, HeaderValue, UPGRADE, VIA,
-    X_CONTENT_TYPE_OPTIONS,
+    CONNECTION, CONTENT_TYPE, FORWARDED, HOST, HeaderName, HeaderValue, STRICT_TRANSPORT_SECURITY,
+    UPGRADE, VIA, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::http::uri::Authority;
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument;
+use tracing::{Instrument, field};
 
 use super::connections::Connections;
 use super::counts::Counts;
@@ -25,6 +25,7 @@ use super::exposition::{self, Exposition};
 use super::malformed;
 use super::proxy::Proxies;
 use super::request_id::{REQUEST_ID, request_id};
+use super::tls::Certificates;
 use crate::api::{self, Api, Body, Failure, Waited};
 use crate::chat::Service;
 use crate::cors::Cors;
@@ -66,6 +67,12 @@ pub(super) struct Dispatch {
     /// The time to finish is over.
     pub(super) killed: CancellationToken,
     pub(super) started: Instant,
+    /// What https is spoken with; without one, http is.
+    pub(super) certificates: Option<Arc<Certificates>>,
+    /// `Strict-Transport-Security`.
+    pub(super) hsts: Option<HeaderValue>,
+    /// What a client has for its handshake, and for each request's head.
+    pub(super) header_timeout: Duration,
     pub(super) started_at: SystemTime,
     /// From when on a request counts as slow.
     pub(super) slow: SlowThreshold,
@@ -86,6 +93,8 @@ impl Dispatch {
 
     async fn answer(&self, mut request: Request<Incoming>) -> Response<Body> {
         let (method, path) = (request.method().clone(), loggable(request.uri().path()));
+        let client = request.extensions().get::<SocketAddr>().copied();
+        let client = client.map(|address| field::display(address.ip()));
         let began = Instant::now();
         let waited = Waited::default();
         request.extensions_mut().insert(waited.clone());
@@ -101,15 +110,18 @@ impl Dispatch {
         headers
             .entry(X_CONTENT_TYPE_OPTIONS)
             .or_insert(HeaderValue::from_static("nosniff"));
+        if let Some(value) = &self.hsts {
+            headers.insert(STRICT_TRANSPORT_SECURITY, value.clone());
+        }
         let status = response.status().as_u16();
         let took = began.elapsed();
         let waited = waited.time();
         let (took_ms, waited_ms) = (millis(took), millis(waited));
         // The time of a client that is slow to send is not ours.
         if !is_socket && self.slow.is_exceeded(took.saturating_sub(waited)) {
-            tracing::warn!(%method, ?path, status, took_ms, waited_ms, "slow request");
+            tracing::warn!(%method, ?path, status, client, took_ms, waited_ms, "slow request");
         } else {
-            tracing::debug!(%method, ?path, status, took_ms, waited_ms, "request");
+            tracing::debug!(%method, ?path, status, client, took_ms, waited_ms, "request");
         }
         response
     }
@@ -193,6 +205,7 @@ impl Dispatch {
             load: self.chat.load(),
             totals: self.api.figures.totals(),
             process: Process::read(),
+            tls: self.certificates.as_ref().map(|pair| pair.figures()),
             // Told the same each time, else every scrape looks like a restart.
             started: self.started_at,
         };

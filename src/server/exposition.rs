@@ -9,6 +9,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::counts::Counts;
+use super::tls::TlsFigures;
 use crate::chat::{Footprint, Load, StorageState};
 use crate::metrics::{Durations, Edge, Process, Totals, Volume};
 
@@ -19,6 +20,7 @@ pub(super) struct Exposition {
     pub(super) load: Load,
     pub(super) totals: Totals,
     pub(super) process: Option<Process>,
+    pub(super) tls: Option<TlsFigures>,
     pub(super) footprint: Option<Footprint>,
     /// By what is kept in it.
     pub(super) volumes: [(&'static str, Option<Volume>); 2],
@@ -91,6 +93,28 @@ impl Exposition {
             *recovered_sockets,
         )?;
         out.gauge("users_online", "Users with a socket", self.load.online)
+    }
+
+    fn tls(&self, out: &mut Writer<'_, '_>) -> fmt::Result {
+        let Some(tls) = self.tls else {
+            return Ok(());
+        };
+        out.counter(
+            "tls_handshakes_failed",
+            "Connections that never came to a request",
+            tls.failed_handshakes,
+        )?;
+        let since_epoch = |end: SystemTime| end.duration_since(SystemTime::UNIX_EPOCH).ok();
+        let Some(end) = tls.ends.and_then(since_epoch) else {
+            return Ok(());
+        };
+        let mut metric = out.begin(
+            "tls_certificate_end",
+            "When the certificate ends, since the epoch",
+            Some(&Unit::Seconds),
+            MetricType::Gauge,
+        )?;
+        metric.encode_gauge(&end.as_secs())
     }
 
     fn chat(&self, out: &mut Writer<'_, '_>) -> fmt::Result {
@@ -208,6 +232,7 @@ impl Collector for Exposition {
             &version,
         )?;
         self.connections(&mut out)?;
+        self.tls(&mut out)?;
         self.chat(&mut out)?;
         self.storage(&mut out)?;
         out.prefix = "process";

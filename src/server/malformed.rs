@@ -122,6 +122,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
+    /// One that says this when it is shut down, and nothing else.
+    pub(super) fn refusing(stream: S, refusal: Bytes) -> Self {
+        Self {
+            refusal: Some(refusal),
+            ..Self::new(stream, Turn::default())
+        }
+    }
+
     /// Takes what hyper wants to write. `None` when it is an answer of ours, which goes on to the stream.
     fn replace(&mut self, written: &[IoSlice<'_>]) -> Option<usize> {
         let first = written.iter().find(|slice| !slice.is_empty())?;
@@ -234,8 +242,21 @@ fn status(head: &[u8]) -> Option<StatusCode> {
 
 /// A refusal of what could not be read, as it goes over the wire.
 pub(super) fn refusal(status: StatusCode) -> Bytes {
-    let failure = unreadable(status);
-    let envelope = api::envelope(&failure);
+    on_the_wire(&unreadable(status))
+}
+
+/// The refusal of a request that is not encrypted where all are to be.
+pub(super) fn plain_http() -> Bytes {
+    on_the_wire(&Failure::new(
+        StatusCode::BAD_REQUEST,
+        "https_required",
+        "This port speaks https, and this was plain http",
+    ))
+}
+
+fn on_the_wire(failure: &Failure) -> Bytes {
+    let status = failure.status;
+    let envelope = api::envelope(failure);
     let mut wire = format!(
         "HTTP/1.1 {status}\r\ncontent-type: application/json; charset=utf-8\r\ncache-control: no-store\r\n\
          x-content-type-options: nosniff\r\nx-request-id: {id}\r\nconnection: close\r\ncontent-length: {length}\r\n",

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::header::HeaderValue;
+
 use super::Error;
+use super::tls::Certificates;
 use crate::api::{AdminKey, TokenMint, UploadPace, Uploads};
 use crate::auth::{CLOCK_LEEWAY, Expiry, KeySet, PublicKey, Secret, Strength, Verifier};
 use crate::backend::{self, Tolerance};
@@ -50,11 +53,6 @@ pub(super) fn secrets(config: &Serve) -> Result<Vec<Secret>, Error> {
     )?)
 }
 
-/// What is told in the log to have taken long.
-pub(super) fn slow(config: &Serve) -> SlowThreshold {
-    SlowThreshold::from_millis(config.log.slow_operation)
-}
-
 /// Whether these flags take a short secret.
 pub fn strength(tokens: &Tokens) -> Strength {
     if tokens.allow_weak_secret {
@@ -71,6 +69,11 @@ pub fn expiry(tokens: &Tokens) -> Expiry {
     } else {
         Expiry::Required
     }
+}
+
+/// What is told in the log to have taken long.
+pub(super) fn slow(config: &Serve) -> SlowThreshold {
+    SlowThreshold::from_millis(config.log.slow_operation)
 }
 
 /// Who signs tokens for the host.
@@ -131,6 +134,21 @@ pub(super) fn admin_key(config: &Serve) -> Result<Option<AdminKey>, Error> {
     AdminKey::new(key.trim())
         .map(Some)
         .ok_or(Error::EmptyAdminKey)
+}
+
+/// What https is spoken with, if it is.
+pub(super) fn certificates(config: &Serve) -> Result<Option<Arc<Certificates>>, Error> {
+    let opened = config
+        .tls
+        .files()
+        .map(|(certificate, key)| Certificates::open(certificate, key).map(Arc::new));
+    Ok(opened.transpose()?)
+}
+
+/// What browsers are told of https, by a server that speaks it: one behind a proxy leaves that to the proxy.
+pub(super) fn hsts(config: &Serve) -> Option<HeaderValue> {
+    config.tls.files()?;
+    HeaderValue::try_from(format!("max-age={}", config.tls.hsts_max_age)).ok()
 }
 
 pub(super) fn rules(config: &Serve) -> chat::Options {

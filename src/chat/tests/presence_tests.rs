@@ -161,7 +161,7 @@ async fn what_a_block_hides_leaves_in_the_order_of_commits() {
     fixture.open().await;
     fixture.chat.socket_connected(&id("seller")).await;
     fixture.chat.socket_connected(&id("buyer")).await;
-    said(&mut fixture);
+    while fixture.events.try_recv().is_ok() {}
     let (chat, seller) = (fixture.chat.clone(), as_user("seller"));
     for round in 0..20 {
         let (blocked, lifted, again) = tokio::join!(

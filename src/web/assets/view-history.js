@@ -22,7 +22,7 @@ export function historyView(model, actions, { onolder, onread }) {
   let shown = new MessageWindow();
   let atEnd = true;
   let lastTop = 0;
-  /** The first message in view and how far it is from the upper edge: what has to stay where it is. */
+  /** The first message in view and how far down the whole content it stands: what has to stay where it is. */
   let anchor;
 
   const begin = h('p', { class: 'older', data: { testid: 'begin' } });
@@ -52,14 +52,22 @@ export function historyView(model, actions, { onolder, onread }) {
       toEnd();
       return;
     }
-    if (anchor?.row.isConnected) scroller.scrollTop += anchor.row.getBoundingClientRect().top - scroller.getBoundingClientRect().top - anchor.offset;
+    if (!anchor?.row.isConnected) return;
+    // By how much the content moved, not the row: the reader may have scrolled since, and not been heard of yet.
+    const depth = depthOf(anchor.row);
+    scroller.scrollTop += depth - anchor.depth;
+    anchor.depth = depth;
+  }
+
+  function depthOf(row) {
+    return row.getBoundingClientRect().top - scroller.getBoundingClientRect().top + scroller.scrollTop;
   }
 
   function takeAnchor() {
     const { top } = scroller.getBoundingClientRect();
     // A line between days moves when more of its day comes; a message does not.
     const row = [...list.querySelectorAll('.message')].find((one) => one.getBoundingClientRect().bottom > top);
-    anchor = row && { row, offset: row.getBoundingClientRect().top - top };
+    anchor = row && { row, depth: depthOf(row) };
   }
 
   function draw() {

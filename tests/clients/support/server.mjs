@@ -43,6 +43,7 @@ export class Server {
   #args;
   /** The last lines it wrote, for the message of a failure. */
   #log = [];
+  #watchers = new Set();
 
   /** @param {string[]} args flags beside port, data directory, demo data and the tests' secret */
   static async start(...args) {
@@ -78,12 +79,33 @@ export class Server {
       const timer = setTimeout(() => fail('did not listen in time'), READY_MS);
       createInterface({ input: this.#process.stderr }).on('line', (line) => {
         this.#log = [...this.#log.slice(-40), line];
-        const url = /listening on (http:\/\/\S+)/.exec(line)?.[1];
+        this.#watchers.forEach((watch) => watch(line));
+        const url = /listening on (https?:\/\/\S+)/.exec(line)?.[1];
         if (!url) return;
         clearTimeout(timer);
         resolve(url);
       });
       this.exited.then(([code]) => fail(`ended with ${code}`), reject);
+    });
+  }
+
+  /** The first line from now on that fits. Rejects when none comes. */
+  logged(pattern) {
+    return new Promise((resolve, reject) => {
+      const watch = (line) => {
+        if (!pattern.test(line)) return;
+        stop();
+        resolve(line);
+      };
+      const stop = () => {
+        clearTimeout(timer);
+        this.#watchers.delete(watch);
+      };
+      const timer = setTimeout(() => {
+        stop();
+        reject(new Error(`the server did not log ${pattern}\n${this.#log.join('\n')}`));
+      }, READY_MS);
+      this.#watchers.add(watch);
     });
   }
 

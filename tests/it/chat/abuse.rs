@@ -485,6 +485,18 @@ async fn a_token_that_is_good_for_nothing_is_no_lock_on_the_admin() {
     assert_eq!(told["refusals"]["authentication"], 2);
 }
 
+#[tokio::test]
+async fn the_demo_is_no_flood_however_low_the_limits_are() {
+    let flags = [
+        "--demo",
+        "--chat-rate=1",
+        "--chats-per-hour=1",
+        "--duplicate-chats=1",
+    ];
+    let server = TestServer::start(&flags).await;
+    server.stop().await;
+}
+
 /// Sends an upload of which the end never comes; answers what the server says in the end.
 async fn cut_off(server: &TestServer, who: &Rest, chat: &str) -> Answer {
     let upload = who

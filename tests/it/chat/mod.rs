@@ -12,6 +12,7 @@ mod abuse;
 mod admin;
 mod backend;
 mod cases;
+mod command_line;
 mod commands;
 mod connecting;
 mod defects;
@@ -42,6 +43,7 @@ mod scenarios;
 mod sending;
 mod supervisor;
 mod survival;
+mod tls;
 
 use std::time::Duration;
 

@@ -14,8 +14,9 @@ use super::server::{SECRET, token};
 use super::within;
 
 /// What the binary reads besides its flags.
-const ENVIRONMENT: [&str; 11] = [
+const ENVIRONMENT: [&str; 12] = [
     "ADMIN_KEY",
+    "HOST",
     "PORT",
     "JWT_SECRET",
     "JIVCHAT_LOG",
@@ -73,7 +74,9 @@ impl Process {
             let mut say = Some(say);
             for line in lines.map_while(Result::ok) {
                 keep.lock().unwrap().push(line.clone());
-                match (line.strip_prefix("listening on http://"), say.take()) {
+                let url = line.strip_prefix("listening on ");
+                let address = url.and_then(|url| url.split_once("://"));
+                match (address.map(|(_, address)| address), say.take()) {
                     (Some(address), Some(say)) => drop(say.send(address.parse().unwrap())),
                     (_, waiting) => say = waiting,
                 }

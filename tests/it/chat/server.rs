@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::Parser;
 use jivchat::auth::{Secret, Strength, mint};
 use jivchat::config::Cli;
-use jivchat::server::{Counts, Error, Server};
+use jivchat::server::{Counts, Error, Reload, Server};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -26,6 +26,7 @@ pub(super) const KEY: &str = "an-admin-key-for-the-tests-alone";
 pub(super) struct TestServer {
     address: SocketAddr,
     directory: Arc<TempDir>,
+    reload: Reload,
     counter: Box<dyn Fn() -> Option<Counts> + Send + Sync>,
     stop: oneshot::Sender<()>,
     running: JoinHandle<Result<(), Error>>,
@@ -54,6 +55,7 @@ impl TestServer {
         let (stop, stopped) = oneshot::channel();
         Self {
             address: server.address(),
+            reload: server.reload(),
             counter: Box::new(server.counter()),
             directory,
             stop,
@@ -74,6 +76,11 @@ impl TestServer {
     /// What the server counts.
     pub(super) fn counts(&self) -> Counts {
         (self.counter)().unwrap()
+    }
+
+    /// What SIGHUP does.
+    pub(super) fn reload(&self) {
+        self.reload.run();
     }
 
     pub(super) fn address(&self) -> SocketAddr {
