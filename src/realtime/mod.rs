@@ -26,7 +26,7 @@ use crate::auth::bearer;
 use crate::chat::{Caller, Service};
 use crate::guard::Guard;
 use crate::id::{ChatId, UserId};
-use crate::metrics::{Edge, Figures, SlowThreshold};
+use crate::metrics::{Edge, Figures, SlowThreshold, millis};
 use crate::socketio::{
     CloseReason, ConnectError, DisconnectReason, Event, Handler, Handshake, Socket,
 };
@@ -91,6 +91,20 @@ impl Realtime {
         }
     }
 
+    async fn identify(
+        &self,
+        token: Option<&str>,
+        address: Option<IpAddr>,
+    ) -> Result<Identity, Refusal> {
+        let began = Instant::now();
+        let identified = self.access.identify(token, address).await;
+        let took = began.elapsed();
+        if self.watch.slow.is_exceeded(took) {
+            tracing::warn!(took_ms = millis(took), "slow to tell who connects");
+        }
+        identified
+    }
+
     /// Nobody was let in: counts that.
     fn refused(&self, refusal: &Refusal) -> ConnectError {
         tracing::info!(code = refusal.code(), "socket refused");
@@ -109,8 +123,7 @@ impl Handler for Realtime {
     ) -> Result<Connected, ConnectError> {
         let handshake = socket.handshake();
         let token = token(handshake, auth);
-        let identified = self.access.identify(token.as_deref(), address(handshake));
-        let identified = self.watch.connecting(identified);
+        let identified = self.identify(token.as_deref(), address(handshake));
         let Identity {
             user,
             name,

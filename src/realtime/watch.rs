@@ -25,17 +25,6 @@ pub(super) struct Watched {
 }
 
 impl Watch {
-    /// Waits until it is known who connects.
-    pub(super) async fn connecting<T>(&self, identified: impl Future<Output = T>) -> T {
-        let began = Instant::now();
-        let identified = identified.await;
-        let took = began.elapsed();
-        if self.slow.is_exceeded(took) {
-            tracing::warn!(took_ms = millis(took), "slow to tell who connects");
-        }
-        identified
-    }
-
     /// An event has come in.
     pub(super) fn begin(&self, state: &Connected) -> Watched {
         Watched {
