@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { assertClean, launch, openPage } from './support/browser.mjs';
 import { act, chatWith, message, messages, openChat, withStatus, tickOf, write } from './support/messenger.mjs';
-import { PNG, demoPerson, mediaForm } from './support/rest.mjs';
+import { PNG, demoPerson, mediaForm, pair } from './support/rest.mjs';
 import { Server, mint } from './support/server.mjs';
 
 let server;
@@ -345,9 +345,47 @@ describe('the chat page without a demo', { timeout: 600_000 }, () => {
     await page.goto(`${plain.url}/#token=${mint('uma', { name: 'Uma' })}`);
     await page.locator('.me-name').filter({ hasText: 'Uma' }).waitFor();
     assert.equal(new URL(page.url()).hash, '');
-    await page.goto('about:blank');
+    await page.goto(`${plain.url}/#token=${mint('vera', { name: 'Vera' })}`);
+    await page.locator('.me-name').filter({ hasText: 'Vera' }).waitFor();
+    assert.equal(new URL(page.url()).hash, '');
     const refused = await blankPage();
     await refused.goto(`${plain.url}/#token=${mint('uma', { secret: 'of somebody else, who is not the server at all' })}`);
-    await refused.getByTestId('banner').filter({ hasText: 'refused' }).waitFor();
+    await refused.getByRole('alert').filter({ hasText: 'did not accept this token' }).waitFor();
+    await refused.getByTestId('token').fill(mint('uma', { name: 'Uma' }));
+    await refused.getByTestId('sign-in').click();
+    await refused.getByTestId('state').filter({ hasText: 'No conversations yet' }).waitFor();
+  });
+
+  test('a token that ends asks for another one, and the conversation goes on', async () => {
+    const { one, two, chat } = await pair(plain, 'ends');
+    const page = await blankPage();
+    await page.goto(`${plain.url}/#token=${mint(one.id, { name: one.id, seconds: 1 })}`);
+    await page.getByRole('alert').filter({ hasText: 'did not accept this token' }).waitFor();
+    await page.getByTestId('token').fill(one.token);
+    await page.getByTestId('sign-in').click();
+    await page.getByTestId(`chat-${chat._id}`).click();
+    await write(page, 'still here');
+    await withStatus(tickOf(page, 'still here'), 'sent');
+    const { messages: stored } = await two.get(`/${chat._id}/messages`);
+    assert.equal(stored.at(-1).content, 'still here');
+  });
+
+  test('the name is the one that the server knows', async () => {
+    const { one } = await pair(plain, 'named');
+    await fetch(`${plain.url}/api/chat/my-chats`, { headers: { Authorization: `Bearer ${mint(one.id, { name: 'Named Before' })}` } });
+    const page = await blankPage();
+    await page.goto(`${plain.url}/#token=${mint(one.id, { name: '' })}`);
+    await page.locator('.me-name').filter({ hasText: 'Named Before' }).waitFor();
+  });
+
+  test('a token that says nonsense is one like any other that is no good', async () => {
+    for (const claims of [{ id: 'x', name: 1 }, { id: 'x', name: { first: 'x' } }, { id: 'x', profilePicture: 7 }]) {
+      const page = await blankPage();
+      await page.goto(`${plain.url}/#token=a.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.c`);
+      await page.getByRole('alert').filter({ hasText: 'did not accept this token' }).waitFor();
+    }
+    const page = await blankPage();
+    await page.goto(`${plain.url}/#token=a.${Buffer.from('{"id":{}}').toString('base64url')}.c`);
+    await page.getByTestId('token').waitFor();
   });
 });

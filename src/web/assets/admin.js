@@ -35,8 +35,8 @@ function show() {
     root.replaceChildren(keyView());
     return;
   }
-  const [name = '', ...rest] = location.hash.slice(1).split('/').map(decodeURIComponent);
-  const chosen = name in VIEWS ? name : 'figures';
+  const [name = '', ...rest] = location.hash.slice(1).split('/').map(decoded);
+  const chosen = Object.hasOwn(VIEWS, name) ? name : 'figures';
   const [title, build] = chosen === 'chats' && rest[0] ? ['Conversation', conversationView] : VIEWS[chosen];
   const heading = h('h1', { tabIndex: -1 }, title);
   const content = h('div', { class: 'admin-content' });
@@ -45,6 +45,15 @@ function show() {
   const view = build({ id: rest[0], onfail: (error) => fail(content, error) });
   leave = view.leave ?? leave;
   content.replaceChildren(view.element);
+}
+
+/** An address can be anything; what cannot be decoded names nothing. */
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return '';
+  }
 }
 
 function menu(chosen) {

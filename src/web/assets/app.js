@@ -7,17 +7,27 @@ import { showBlocked } from './dialogs-people.js';
 import { avatar, fill, h, icon } from './dom.js';
 import { applyChoices, t } from './language.js';
 import { Model } from './model.js';
-import { forgetToken, rememberedPerson } from './session.js';
+import { forgetToken, keepToken, personOf, rememberedPerson } from './session.js';
 import { chatsView } from './view-chats.js';
 import { conversationView } from './view-conversation.js';
 import { peopleView } from './view-people.js';
 import { petsView } from './view-pets.js';
 import { signInView } from './view-signin.js';
 
+/** Refusals that another token may end. */
+const OF_THE_TOKEN = new Set(['token_missing', 'token_invalid', 'token_expired', 'user_not_found', 'user_banned']);
+
 const root = document.getElementById('app');
 const query = new URLSearchParams(location.search);
 
+// A link with another token, in a tab that is open already.
+addEventListener('hashchange', () => {
+  if (new URLSearchParams(location.hash.slice(1)).has('token')) location.reload();
+});
+
 applyChoices();
+// Also where nobody needs one: it must not stay in the address.
+const person = rememberedPerson();
 try {
   const { users, pets } = await demoSession();
   if (users.length === 0) beginSignedIn();
@@ -32,23 +42,45 @@ function beginDemo(users, pets) {
     root.replaceChildren(peopleView(users, pets));
     return;
   }
-  const renew = async () => (await demoSession()).users.find(({ _id }) => _id === me._id).token;
+  const renew = async (refusal, times) => {
+    if (times > 1) throw refusal;
+    return (await demoSession()).users.find(({ _id }) => _id === me._id).token;
+  };
   openMessenger(me, { users, pets, renew, leave: { href: '/', label: t('me.switch'), icon: 'switch' }, hint: t('me.demo') });
 }
 
 /** Without a demo: whoever brings a token. When it is refused, another one is asked for. */
 function beginSignedIn() {
-  const person = rememberedPerson();
   if (!person) {
-    root.replaceChildren(signInView());
+    root.replaceChildren(signInView({ onsign: beginWith }));
     return;
   }
-  const renew = async () => {
-    forgetToken();
-    throw new Error(t('signin.refused', { reason: '401' }));
+  const renew = async (refusal) => {
+    if (!OF_THE_TOKEN.has(refusal.data?.code)) throw refusal;
+    return askAgain(person);
   };
   const leave = { href: '/', label: t('me.signOut'), icon: 'out', onleave: forgetToken };
   openMessenger(person, { users: [], pets: [], renew, leave, hint: t('me.signedIn') });
+}
+
+function beginWith(token) {
+  keepToken(token);
+  location.reload();
+}
+
+/** The page as it is waits behind the question, with what has not been sent yet. */
+function askAgain(person) {
+  forgetToken();
+  const page = [...root.childNodes];
+  return new Promise((resolve) => {
+    const onsign = (token) => {
+      if (personOf(token)._id !== person._id) return beginWith(token);
+      keepToken(token);
+      root.replaceChildren(...page);
+      return resolve(token);
+    };
+    root.replaceChildren(signInView({ fault: t('signin.refused'), onsign }));
+  });
 }
 
 function openMessenger(me, { users, pets, renew, leave, hint }) {
@@ -62,12 +94,13 @@ function openMessenger(me, { users, pets, renew, leave, hint }) {
   const shop = pets.length > 0 ? petsView(model, { onask: ask, users: new Map(users.map((user) => [user._id, user])) }) : nothingChosen();
   const banner = h('div', { class: 'banner', role: 'status', data: { testid: 'banner' } });
   const unread = h('span', { class: 'tab-badge' });
+  const face = h('div', { class: 'me-face' });
   const shell = h('main', { class: 'shell' },
     h('h1', { class: 'visually-hidden' }, t('app.title')),
     banner,
     h('section', { class: 'sidebar', 'aria-labelledby': 'chats-title' },
       h('h2', { id: 'chats-title', class: 'visually-hidden' }, t('chats.title')),
-      meHeader(me, { hint, leave, onblocked: () => showBlocked(model, client) }), pets.length > 0 && tabs(unread), chats.element),
+      meHeader(face, { leave, onblocked: () => showBlocked(model, client) }), pets.length > 0 && tabs(unread), chats.element),
     h('div', { class: 'pane' }, shop, conversation.element));
   root.replaceChildren(shell);
 
@@ -95,6 +128,7 @@ function openMessenger(me, { users, pets, renew, leave, hint }) {
     shell.dataset.connection = model.connection.state;
     updateBanner(banner, model.connection, client);
     unread.textContent = total > 0 ? String(total) : '';
+    fill(face, JSON.stringify([me.name, me.profilePicture]), () => [avatar(me, 40), h('div', { class: 'me-text' }, h('span', { class: 'me-name' }, me.name), h('span', { class: 'me-hint' }, hint))]);
     document.title = `${total > 0 ? `(${total}) ` : ''}${me.name} · ${t('app.title')}`;
     for (const tab of shell.querySelectorAll('.tabs a')) {
       const isCurrent = (tab.hash === '#pets') === (shell.dataset.view === 'pets');
@@ -134,11 +168,10 @@ function nothingChosen() {
   return h('section', { class: 'pets state', data: { testid: 'nothing-chosen' } }, icon('chats'), h('h2', {}, t('chats.choose')), h('p', {}, t('chats.chooseText')));
 }
 
-function meHeader(me, { hint, leave, onblocked }) {
+function meHeader(face, { leave, onblocked }) {
   const blocked = () => h('section', { class: 'settings-more' }, h('button', { class: 'button', value: 'close', data: { testid: 'blocked-people' }, on: { click: onblocked } }, icon('block'), t('blocked.title')));
   return h('header', { class: 'me' },
-    avatar(me, 40),
-    h('div', { class: 'me-text' }, h('span', { class: 'me-name' }, me.name), h('span', { class: 'me-hint' }, hint)),
+    face,
     h('button', { class: 'icon-button', type: 'button', 'aria-label': t('settings.title'), title: t('settings.title'), data: { testid: 'settings' }, on: { click: () => showSettings(blocked()) } }, icon('settings')),
     h('a', { class: 'icon-button', href: leave.href, 'aria-label': leave.label, title: leave.label, data: { testid: 'switch-user' }, on: { click: () => leave.onleave?.() } }, icon(leave.icon)));
 }

@@ -31,7 +31,7 @@ export class Client {
   /** While the list of chats is being fetched: the events since. */
   #sinceSnapshot;
 
-  /** @param {Model} model @param {{token: string}} user @param {{transports?: string[], onerror: (message: string) => void, renew: () => Promise<string>}} options */
+  /** @param {Model} model @param {{token: string}} user @param {{transports?: string[], onerror: (message: string) => void, renew: (refusal: Error, times: number) => Promise<string>}} options */
   constructor(model, user, { transports, onerror, renew }) {
     this.#model = model;
     this.#token = user.token;
@@ -243,13 +243,12 @@ export class Client {
     this.#model.setConnection({ state: 'offline' });
   }
 
-  /** The token is no longer good: fetch a new one and try again, once. */
+  /** The token is no longer good: another one is fetched or asked for. How often that makes sense is for `renew` to say. */
   async #onRefused(error) {
     this.#refusals += 1;
     this.#model.setConnection({ state: 'refused', message: error.message });
-    if (this.#refusals > 1) return;
     await this.#guard(async () => {
-      this.#token = await this.#renew();
+      this.#token = await this.#renew(error, this.#refusals);
       this.socket.connect();
     });
   }

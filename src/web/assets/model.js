@@ -76,6 +76,9 @@ export class Model extends EventTarget {
 
   putChat(chat) {
     const other = chat.participants.find(({ _id }) => _id !== this.me._id);
+    const self = chat.participants.find(({ _id }) => _id === this.me._id);
+    // The server knows better than a token how its bearer is called.
+    if (self) Object.assign(this.me, { name: self.name, profilePicture: self.profilePicture });
     const unread = chat.unreadCount?.find(({ userId }) => userId === this.me._id)?.count ?? 0;
     this.chats.set(chat._id, { ...chat, other, unread });
     this.presence.set(other._id, { isOnline: other.isOnline, lastSeen: other.lastSeen });

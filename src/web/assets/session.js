@@ -20,13 +20,17 @@ export function forgetToken() {
   sessionStorage.removeItem(KEY);
 }
 
-/** What a token says of its user; `undefined` for what is no token. */
+/** What a token says of its user; `undefined` for what is no token. Anybody can write one: what is no text in it is nothing. */
 export function personOf(token) {
   try {
     const bytes = Uint8Array.from(atob(token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/')), (letter) => letter.charCodeAt(0));
     const claims = JSON.parse(new TextDecoder().decode(bytes));
-    const id = claims.id ?? claims._id ?? claims.userId ?? claims.sub;
-    return id && { _id: id, name: claims.name ?? id, profilePicture: claims.profilePicture ?? claims.profileImage ?? claims.picture, token };
+    const [id, name, profilePicture] = [
+      [claims.id, claims._id, claims.userId, claims.sub],
+      [claims.name],
+      [claims.profilePicture, claims.profileImage, claims.picture],
+    ].map((values) => values.find((value) => typeof value === 'string' && value.trim() !== ''));
+    return id && { _id: id, name: name ?? id, profilePicture, token };
   } catch {
     return undefined;
   }

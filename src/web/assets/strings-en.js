@@ -13,7 +13,7 @@ export default {
   'signin.label': 'Token',
   'signin.action': 'Sign in',
   'signin.wrong': 'This is not a token.',
-  'signin.refused': 'The server did not accept this token: {reason}',
+  'signin.refused': 'The server did not accept this token. It may have ended: get another one, and go on where you were.',
   'me.demo': 'signed in for the demo',
   'me.signedIn': 'signed in',
   'me.switch': 'Be somebody else',

@@ -13,7 +13,7 @@ export default {
   'signin.label': 'टोकन',
   'signin.action': 'साइन इन करें',
   'signin.wrong': 'यह टोकन नहीं है।',
-  'signin.refused': 'सर्वर ने यह टोकन नहीं माना: {reason}',
+  'signin.refused': 'सर्वर ने यह टोकन नहीं माना। शायद उसका समय समाप्त हो गया है: दूसरा टोकन लें और वहीं से आगे बढ़ें।',
   'me.demo': 'डेमो के लिए साइन इन',
   'me.signedIn': 'साइन इन है',
   'me.switch': 'कोई और बनें',

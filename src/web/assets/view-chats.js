@@ -107,8 +107,8 @@ function petLine(pet) {
   return h('span', { class: 'chat-pet' },
     petPicture(pet, 28),
     h('span', { class: 'chat-pet-title' }, pet.title),
-    h('span', { class: 'chat-pet-price' }, price(pet.price)),
-    h('span', { class: 'chat-pet-city' }, pet.address));
+    price(pet.price) && h('span', { class: 'chat-pet-price' }, price(pet.price)),
+    pet.address && h('span', { class: 'chat-pet-city' }, pet.address));
 }
 
 function updateItem(item, chat, model, openChatId) {

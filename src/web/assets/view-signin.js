@@ -1,13 +1,14 @@
-/** The first screen without a demo: a token is asked for. */
+/** The first screen without a demo: a token is asked for; and the screen that asks for another one. */
 
 import { showSettings } from './dialogs.js';
 import { h, icon } from './dom.js';
 import { t } from './language.js';
-import { keepToken, personOf } from './session.js';
+import { personOf } from './session.js';
 
-export function signInView() {
+/** @param {{fault?: string, onsign: (token: string) => void}} options why it is asked, and what to do with what is given */
+export function signInView({ fault: reason = '', onsign }) {
   const input = h('textarea', { id: 'token', rows: 4, spellcheck: false, autocomplete: 'off', required: true, 'aria-describedby': 'token-fault', data: { testid: 'token' } });
-  const fault = h('p', { id: 'token-fault', class: 'fault', role: 'alert' });
+  const fault = h('p', { id: 'token-fault', class: 'fault', role: 'alert' }, reason);
   const form = h('form', { class: 'signin' },
     h('label', { htmlFor: 'token' }, t('signin.label')), input, fault,
     h('button', { class: 'button button-strong', type: 'submit', data: { testid: 'sign-in' } }, t('signin.action')));
@@ -16,8 +17,7 @@ export function signInView() {
     const token = input.value.trim().replace(/^Bearer /i, '');
     fault.textContent = personOf(token) ? '' : t('signin.wrong');
     if (fault.textContent) return;
-    keepToken(token);
-    location.reload();
+    onsign(token);
   });
   return h('main', { class: 'people' },
     h('header', { class: 'people-head' },

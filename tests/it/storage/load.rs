@@ -143,15 +143,18 @@ impl Known {
     /// What was acknowledged and is not there. What is there has to be as it was told.
     pub(super) fn lost(&self, server: &Server) -> Vec<String> {
         let mut lost = Vec::new();
+        // Others may be sending: what they are told from here on need not be there, and must not move the pages.
+        let known = self.0.lock().unwrap().clone();
         let asha = server.client("asha");
         let listed = asha.get("/api/chat/my-chats");
         let Some(chat) = listed["chats"][0]["_id"].as_str() else {
-            return self.0.lock().unwrap().keys().cloned().collect();
+            return known.into_keys().collect();
         };
         let mut history = BTreeMap::new();
         let mut seqs = Vec::new();
-        for page in 1.. {
-            let data = asha.get(&format!("/api/chat/{chat}/messages?limit=100&page={page}"));
+        let mut before = String::new();
+        loop {
+            let data = asha.get(&format!("/api/chat/{chat}/messages?limit=100{before}"));
             for message in data["messages"].as_array().unwrap() {
                 let id = message["clientMessageId"].as_str().unwrap().to_owned();
                 seqs.push(message["seq"].as_u64().unwrap());
@@ -161,10 +164,12 @@ impl Known {
             if data["pagination"]["hasMore"] == false {
                 break;
             }
+            let oldest = data["messages"][0]["_id"].as_str().unwrap();
+            before = format!("&before={oldest}");
         }
         seqs.sort_unstable();
         assert_eq!(seqs, (1..=seqs.len() as u64).collect::<Vec<_>>(), "no gap");
-        for (id, told) in self.0.lock().unwrap().iter() {
+        for (id, told) in &known {
             let Some(stored) = history.get(id) else {
                 lost.push(id.clone());
                 continue;
