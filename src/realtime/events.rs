@@ -257,10 +257,8 @@ pub(super) fn refuse(socket: &Socket, event: &Event, error: &Error) {
     let message = error.to_string();
     let (message, code) = (message.as_str(), error.code());
     tracing::debug!(event = event.name(), socket = %socket.id(), code, "event refused");
-    let named = event
-        .first::<Named>()
+    let named = read::<Named>(event)
         .ok()
-        .flatten()
         .and_then(|named| named.client_message_id);
     let view = ErrorView {
         message,

@@ -405,4 +405,12 @@ async fn a_failure_is_an_error_event_and_a_failed_ack() {
     pair.asha.says(&pair.chat, "end").await;
     let heard = pair.of_asha.until_hears("end").await;
     assert!(named(&heard, "error").is_empty(), "nobody else hears of it");
+    // What is no name of a message is not given back as one.
+    pair.of_rohan.emit("joinChat", &json!([pair.chat])).await;
+    assert_eq!(
+        pair.of_rohan.event("error").await,
+        json!({
+            "message": "The payload must be an object", "error": "invalid_request", "event": "joinChat"
+        })
+    );
 }
